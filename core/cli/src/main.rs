@@ -1,0 +1,2 @@
+//! The `ksplat` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Programs, exploration strategies, oracles, verdicts and reproducers.
