@@ -1,37 +1,31 @@
 //! A lock validator with the semantics of Linux 6.12's lockdep.
-#![allow(missing_docs)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key(pub(crate) u16);
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LockMap {
-    pub key: Key,
-    pub instance: u32,
-}
-impl LockMap {
-    pub fn new(key: Key, instance: u32) -> Self {
-        Self { key, instance }
-    }
-}
-#[derive(Debug)]
-pub struct TaskState;
-impl TaskState {
-    pub fn new(_id: u32) -> Self {
-        TaskState
-    }
-    pub fn reset(&mut self) {}
-}
-#[derive(Debug, Default)]
-pub struct Config;
-#[derive(Clone, Debug)]
-pub struct Report;
-#[derive(Debug)]
-pub struct Lockdep;
-impl Lockdep {
-    pub fn new(_: Config) -> Self {
-        Self
-    }
-    pub fn reset(&self) {}
-    pub fn take_reports(&self) -> Vec<Report> {
-        vec![]
-    }
-}
+#![allow(clippy::module_name_repetitions)]
+
+mod acquire;
+mod check;
+mod context;
+mod engine;
+mod graph;
+mod key;
+mod published;
+mod query;
+mod release;
+mod report;
+mod search;
+mod snapshot;
+mod sync;
+mod table;
+mod task;
+mod usage;
+
+pub use engine::{Config, Limits, Lockdep, Mode};
+pub use graph::Deps;
+pub use key::{Acquire, ClassId, Key, KeyInfo, LockMap, LockType, MAX_SUBCLASSES, Read, WaitType};
+pub use query::{HeldState, PinCookie, rcu_map};
+pub use report::{
+    ClassRef, Dependency, Detail, HeldLock, Kind, Outcome, PathStep, Rcu, Report, ReportId, Trace,
+};
+pub use search::SearchMode;
+pub use snapshot::{ClassInfo, Edge, GraphInfo};
+pub use task::{MAX_LOCK_DEPTH, TaskState};
+pub use usage::{Usage, UsageBit, UsageState};
