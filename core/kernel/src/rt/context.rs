@@ -19,7 +19,6 @@ impl Entity {
     /// `might_sleep()`: sleeping must be legal here, whether or not it comes to it.
     #[inline]
     pub fn might_sleep(&self) {
-        lockdep::might_sleep(self);
         if self.atomic() {
             self.atomic_sleep();
         }

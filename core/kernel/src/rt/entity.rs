@@ -248,6 +248,13 @@ impl Entity {
         self.site.set(site);
     }
 
+    /// Position in the program text of what is being executed.
+    #[inline]
+    #[must_use]
+    pub fn site(&self) -> u32 {
+        self.site.get()
+    }
+
     /// The PF flags in force: those of the interrupted task in an interrupt handler.
     #[inline]
     #[must_use]

@@ -59,7 +59,6 @@ pub(crate) struct Cpu {
 }
 
 /// A machine on which programs run. Built once, run as often as one likes.
-#[derive(Debug)]
 pub struct Machine {
     pub(crate) entities: Box<[Entity]>,
     pub(crate) cpus: Box<[Cpu]>,
@@ -80,6 +79,15 @@ pub struct Machine {
 
 // SAFETY: the cells are written while no execution runs, or by the one OS thread of a simulated execution.
 unsafe impl Sync for Machine {}
+
+impl std::fmt::Debug for Machine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Machine")
+            .field("entities", &self.entities)
+            .field("rules", &self.rules)
+            .finish_non_exhaustive()
+    }
+}
 
 #[derive(Debug, Default)]
 struct Found {
@@ -342,7 +350,7 @@ impl Machine {
             end: found.end.unwrap_or(End::Completed),
             stop: found.stop.take(),
             breaks: std::mem::take(&mut found.breaks),
-            reports: self.lockdep.take_reports(),
+            reports: self.lockdep.reports(),
             steps: self.sim.steps.get(),
             fault: found.fault.take(),
         }

@@ -5,7 +5,7 @@ use crate::lockdep_events::{self as lockdep, Acquire, Map};
 use crate::rt::{
     Current, Entity, EventKind, IrqFlags, Machine, OpKind, ResId, ResKind, current, record,
 };
-use ksplat_lockdep::Key;
+use ksplat_lockdep::{Key, KeyInfo, LockType, Read, WaitType};
 
 /// Kinds of locks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -39,6 +39,32 @@ impl LockKind {
             Self::Spin | Self::RwLock | Self::Local => !rt,
             Self::Mutex | Self::RwSem | Self::PercpuRwSem | Self::RtMutex => false,
         }
+    }
+
+    /// Registers a lockdep class for locks of this kind.
+    #[must_use]
+    pub fn class(self, m: &mut Machine, name: &str) -> Key {
+        // Without PROVE_RAW_LOCK_NESTING the kernel treats spinlocks as what they are on a non-RT kernel.
+        let config = if m.rules().prove_raw_lock_nesting || m.rt() {
+            WaitType::Config
+        } else {
+            WaitType::Spin
+        };
+        let inner = match self {
+            Self::RawSpin => WaitType::Spin,
+            Self::Spin | Self::RwLock | Self::Local => config,
+            Self::Mutex | Self::RwSem | Self::PercpuRwSem | Self::RtMutex => WaitType::Sleep,
+            Self::Bit => WaitType::Inv,
+        };
+        let lock_type = if self == Self::Local {
+            LockType::PerCpu
+        } else {
+            LockType::Normal
+        };
+        m.lockdep_mut().register_key(KeyInfo {
+            lock_type,
+            ..KeyInfo::waiting(name, inner)
+        })
     }
 
     /// Whether it can be taken shared.
@@ -333,10 +359,10 @@ impl Lock {
     }
 }
 
-const fn lockdep_read(mode: Mode) -> u8 {
+const fn lockdep_read(mode: Mode) -> Read {
     match mode {
-        Mode::Write => 0,
-        Mode::Read => 1,
-        Mode::ReadRecursive => 2,
+        Mode::Write => Read::Exclusive,
+        Mode::Read => Read::Shared,
+        Mode::ReadRecursive => Read::Recursive,
     }
 }

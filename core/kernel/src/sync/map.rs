@@ -2,7 +2,7 @@
 
 use crate::lockdep_events::{self as lockdep, Acquire, Map};
 use crate::rt::{EventKind, Machine, ResKind, current, record};
-use ksplat_lockdep::Key;
+use ksplat_lockdep::{Key, KeyInfo, Read};
 
 /// A lock map that no lock stands behind: only lockdep sees it, it never makes anybody wait.
 #[derive(Clone, Copy, Debug)]
@@ -20,8 +20,14 @@ impl LockMap {
         }
     }
 
-    /// `lock_map_acquire()`; `read` as lockdep has it: 0, 1, or 2 for a recursive reader.
-    pub fn acquire(&self, read: u8) {
+    /// Registers a class for maps: no wait type, as `lockdep_init_map()` makes it.
+    #[must_use]
+    pub fn class(m: &mut Machine, name: &str) -> Key {
+        m.lockdep_mut().register_key(KeyInfo::new(name))
+    }
+
+    /// `lock_map_acquire()`, or `lock_map_acquire_read()` with a recursive reader.
+    pub fn acquire(&self, read: Read) {
         let e = current();
         record(EventKind::Lock, || {
             format!(
@@ -53,7 +59,7 @@ impl LockMap {
 
     /// Acquires and releases: "this lock might be taken here".
     pub fn touch(&self) {
-        self.acquire(0);
+        self.acquire(Read::Exclusive);
         self.release();
     }
 
