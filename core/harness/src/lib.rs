@@ -1,1 +1,3 @@
 //! Programs, exploration strategies, oracles, verdicts and reproducers.
+
+pub mod program;
