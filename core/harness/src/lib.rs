@@ -1,4 +1,4 @@
 //! Programs, exploration strategies, oracles, verdicts and reproducers.
 
-pub mod program;
 pub mod lockdep;
+pub mod program;

@@ -1,7 +1,7 @@
 //! What lockdep said to a program, in the form of the rows.
 
 use super::row::Program;
-use ksplat_lockdep::{Detail, Lockdep, PathStep, Rcu, Report, ReportId};
+use ksplat_lockdep::{Detail, Lockdep, PathStep, Report, ReportId};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -41,7 +41,10 @@ pub struct GraphAnswer {
     pub edges: Vec<(String, String, Vec<&'static str>, u16)>,
 }
 
-fn as_map<S: Serializer>(usage: &[(String, Vec<&'static str>)], serializer: S) -> Result<S::Ok, S::Error> {
+fn as_map<S: Serializer>(
+    usage: &[(String, Vec<&'static str>)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     let mut map = serializer.serialize_map(Some(usage.len()))?;
     for (class, bits) in usage {
         map.serialize_entry(class, bits)?;
@@ -50,14 +53,22 @@ fn as_map<S: Serializer>(usage: &[(String, Vec<&'static str>)], serializer: S) -
 }
 
 impl Answer {
-    pub(super) fn new(program: &Program, lockdep: &Lockdep, stopped: Option<(usize, ReportId)>, queries: Vec<i64>) -> Self {
+    pub(super) fn new(
+        program: &Program,
+        lockdep: &Lockdep,
+        stopped: Option<(usize, ReportId)>,
+        queries: Vec<i64>,
+    ) -> Self {
         let report = stopped.and_then(|(_, id)| lockdep.report(id));
         Self {
             id: program.id.clone(),
             verdict: report.as_ref().map_or("ok", |report| report.kind().name()),
             op: stopped.map_or(-1, |(op, _)| op as i64),
             title: report.as_ref().map(Report::title),
-            detail: report.as_ref().map(|report| fields(&report.detail)).unwrap_or_default(),
+            detail: report
+                .as_ref()
+                .map(|report| fields(&report.detail))
+                .unwrap_or_default(),
             graph: GraphAnswer::new(lockdep),
             queries,
             report,
@@ -68,14 +79,34 @@ impl Answer {
 impl GraphAnswer {
     fn new(lockdep: &Lockdep) -> Self {
         let graph = lockdep.graph_info();
-        let name = |id| graph.classes.iter().find(|class| class.id == id).map(ToString::to_string).unwrap_or_default();
+        let name = |id| {
+            graph
+                .classes
+                .iter()
+                .find(|class| class.id == id)
+                .map(ToString::to_string)
+                .unwrap_or_default()
+        };
         let edge = |edge: &ksplat_lockdep::Edge| {
-            (name(edge.from), name(edge.to), edge.deps.names().collect(), edge.distance)
+            (
+                name(edge.from),
+                name(edge.to),
+                edge.deps.names().collect(),
+                edge.distance,
+            )
         };
         let mut edges: Vec<_> = graph.edges.iter().map(edge).collect();
         edges.sort();
-        let usage = graph.classes.iter().map(|class| (class.to_string(), class.usage.bits().map(|bit| bit.name()).collect()));
-        Self { usage: usage.collect(), edges }
+        let usage = graph.classes.iter().map(|class| {
+            (
+                class.to_string(),
+                class.usage.bits().map(|bit| bit.name()).collect(),
+            )
+        });
+        Self {
+            usage: usage.collect(),
+            edges,
+        }
     }
 }
 
@@ -94,26 +125,63 @@ fn flag(on: bool) -> Value {
 /// The particulars of a report under the names that the rows use.
 fn fields(detail: &Detail) -> BTreeMap<&'static str, Value> {
     let fields: Vec<(&'static str, Value)> = match detail {
-        Detail::Circular { prev, next, path: steps } => {
-            vec![("prev", text(prev)), ("next", text(next)), ("path", path(steps))]
+        Detail::Circular {
+            prev,
+            next,
+            path: steps,
+        } => {
+            vec![
+                ("prev", text(prev)),
+                ("next", text(next)),
+                ("path", path(steps)),
+            ]
         }
-        Detail::Recursive { class, same_instance, prev_read, next_read } => vec![
+        Detail::Recursive {
+            class,
+            same_instance,
+            prev_read,
+            next_read,
+        } => vec![
             ("class", text(class)),
             ("same_instance", flag(*same_instance)),
             ("prev_read", text(*prev_read as u8)),
             ("next_read", text(*next_read as u8)),
         ],
-        Detail::InconsistentState { class, from, to, .. } => {
-            vec![("class", text(class)), ("from", text(from)), ("to", text(to))]
+        Detail::InconsistentState {
+            class, from, to, ..
+        } => {
+            vec![
+                ("class", text(class)),
+                ("from", text(from)),
+                ("to", text(to)),
+            ]
         }
-        Detail::IrqInversion { this, other, bit, forwards, path: steps, .. } => vec![
+        Detail::IrqInversion {
+            this,
+            other,
+            bit,
+            forwards,
+            path: steps,
+            ..
+        } => vec![
             ("irqclass", text(bit.state_name())),
             ("this", text(this)),
             ("other", text(other)),
-            ("dir", text(if *forwards { "forwards" } else { "backwards" })),
+            (
+                "dir",
+                text(if *forwards { "forwards" } else { "backwards" }),
+            ),
             ("path", path(steps)),
         ],
-        Detail::SafeUnsafe { prev, next, safe, r#unsafe, safe_bit, unsafe_bit, .. } => vec![
+        Detail::SafeUnsafe {
+            prev,
+            next,
+            safe,
+            r#unsafe,
+            safe_bit,
+            unsafe_bit,
+            ..
+        } => vec![
             ("irqclass", text(safe_bit.state_name())),
             ("prev", text(prev)),
             ("next", text(next)),
@@ -122,30 +190,36 @@ fn fields(detail: &Detail) -> BTreeMap<&'static str, Value> {
             ("safebit", text(safe_bit)),
             ("unsafebit", text(unsafe_bit)),
         ],
-        Detail::WaitContext { class, context } => vec![("class", text(class)), ("ctx", text(*context as u8))],
-        Detail::NestNotHeld { class, .. } | Detail::HeldLockFreed { class } => vec![("class", text(class))],
-        Detail::BadUnlock { lock, depth, .. } => vec![("class", text(lock)), ("depth", text(depth))],
-        Detail::LocksHeldAtExit { depth } | Detail::HeldAtSysexit { depth } => vec![("depth", text(depth))],
-        Detail::SleepInAtomic { preempt_count, irqs_disabled } => vec![
+        Detail::WaitContext { class, context } => {
+            vec![("class", text(class)), ("ctx", text(*context as u8))]
+        }
+        Detail::NestNotHeld { class, .. } | Detail::HeldLockFreed { class } => {
+            vec![("class", text(class))]
+        }
+        Detail::BadUnlock { lock, depth, .. } => {
+            vec![("class", text(lock)), ("depth", text(depth))]
+        }
+        Detail::LocksHeldAtExit { depth } | Detail::HeldAtSysexit { depth } => {
+            vec![("depth", text(depth))]
+        }
+        Detail::SleepInAtomic {
+            preempt_count,
+            irqs_disabled,
+        } => vec![
             ("preempt_count", text(format_args!("{preempt_count:x}"))),
             ("irqs_disabled", flag(*irqs_disabled)),
         ],
-        Detail::SuspiciousRcu { flavour } => vec![("msg", text(rcu_message(*flavour)))],
+        Detail::SuspiciousRcu { flavour } => vec![("msg", text(flavour.message()))],
         Detail::InvalidSubclass { subclass } => vec![("subclass", text(subclass))],
         Detail::LockdepOff { message } | Detail::Warn { message } => vec![("msg", text(message))],
         Detail::DebugLocksWarn { condition } => vec![("msg", text(condition))],
         Detail::AssertHeld { lock, read, .. } => {
-            vec![("class", text(lock)), ("read", text(read.map_or(-1, i32::from)))]
+            vec![
+                ("class", text(lock)),
+                ("read", text(read.map_or(-1, i32::from))),
+            ]
         }
         _ => Vec::new(),
     };
     fields.into_iter().collect()
-}
-
-fn rcu_message(flavour: Rcu) -> &'static str {
-    match flavour {
-        Rcu::Preempt => "Illegal context switch in RCU read-side critical section",
-        Rcu::Bh => "Illegal context switch in RCU-bh read-side critical section",
-        Rcu::Sched => "Illegal context switch in RCU-sched read-side critical section",
-    }
 }

@@ -20,7 +20,11 @@ pub struct Difference {
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: expected {}, got {}", self.field, self.expected, self.actual)
+        write!(
+            f,
+            "{}: expected {}, got {}",
+            self.field, self.expected, self.actual
+        )
     }
 }
 
@@ -36,7 +40,10 @@ impl Answer {
             found.compare("title", json!(title), json!(self.title));
         }
         if let Some(detail) = &expected.detail {
-            let actual = self.detail.iter().map(|(name, value)| (name.to_string(), value.clone()));
+            let actual = self
+                .detail
+                .iter()
+                .map(|(name, value)| (name.to_string(), value.clone()));
             found.compare_maps("detail", detail, &actual.collect());
         }
         if let Some(queries) = &expected.queries {
@@ -54,14 +61,30 @@ struct Differences(Vec<Difference>);
 impl Differences {
     fn compare(&mut self, field: &str, expected: Value, actual: Value) {
         if expected != actual {
-            self.0.push(Difference { field: field.into(), expected, actual });
+            self.0.push(Difference {
+                field: field.into(),
+                expected,
+                actual,
+            });
         }
     }
 
-    fn compare_maps(&mut self, field: &str, expected: &BTreeMap<String, Value>, actual: &BTreeMap<String, Value>) {
+    fn compare_maps(
+        &mut self,
+        field: &str,
+        expected: &BTreeMap<String, Value>,
+        actual: &BTreeMap<String, Value>,
+    ) {
         let get = |map: &BTreeMap<String, Value>, key| map.get(key).cloned().unwrap_or(Value::Null);
-        for key in expected.keys().chain(actual.keys().filter(|key| !expected.contains_key(*key))) {
-            self.compare(&format!("{field}.{key}"), get(expected, key), get(actual, key));
+        for key in expected
+            .keys()
+            .chain(actual.keys().filter(|key| !expected.contains_key(*key)))
+        {
+            self.compare(
+                &format!("{field}.{key}"),
+                get(expected, key),
+                get(actual, key),
+            );
         }
     }
 
@@ -71,14 +94,27 @@ impl Differences {
             bits.sort_unstable();
             json!(bits)
         };
-        let usage = expected.usage.iter().map(|(c, bits)| (c.clone(), sorted(&mut bits.iter().map(String::as_str))));
-        let ours = actual.graph.usage.iter().map(|(c, bits)| (c.clone(), sorted(&mut bits.iter().copied())));
+        let usage = expected
+            .usage
+            .iter()
+            .map(|(c, bits)| (c.clone(), sorted(&mut bits.iter().map(String::as_str))));
+        let ours = actual
+            .graph
+            .usage
+            .iter()
+            .map(|(c, bits)| (c.clone(), sorted(&mut bits.iter().copied())));
         self.compare_maps("usage", &usage.collect(), &ours.collect());
         let edges = expected.edges.iter().map(|(from, to, deps, distance)| {
-            (format!("{from} -> {to}"), json!([sorted(&mut deps.iter().map(String::as_str)), distance]))
+            (
+                format!("{from} -> {to}"),
+                json!([sorted(&mut deps.iter().map(String::as_str)), distance]),
+            )
         });
         let ours = actual.graph.edges.iter().map(|(from, to, deps, distance)| {
-            (format!("{from} -> {to}"), json!([sorted(&mut deps.iter().copied()), distance]))
+            (
+                format!("{from} -> {to}"),
+                json!([sorted(&mut deps.iter().copied()), distance]),
+            )
         });
         self.compare_maps("edges", &edges.collect(), &ours.collect());
     }

@@ -4,10 +4,17 @@ use super::{Event, Row, Runner, run_file};
 use ksplat_lockdep::SearchMode;
 use std::path::PathBuf;
 
-const SETS: [(&str, usize); 5] = [("selftest", 187), ("random", 4543), ("big", 613), ("hard", 1007), ("fs_reclaim", 793)];
+const SETS: [(&str, usize); 5] = [
+    ("selftest", 187),
+    ("random", 4543),
+    ("big", 613),
+    ("hard", 1007),
+    ("fs_reclaim", 793),
+];
 
 fn rows(set: &str) -> Vec<Row> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../../corpus/lockdep/{set}.jsonl.gz"));
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join(format!("../../corpus/lockdep/{set}.jsonl.gz"));
     let mut rows = Vec::new();
     run_file(&path, |line, event| match event {
         Event::Row(row) => rows.push(*row),
@@ -28,9 +35,18 @@ fn every_row_agrees_with_the_kernel() {
             let expected = row.expected.expect("the corpus has verdicts");
             let differences = runner.run(&row.program).differences(&expected);
             if let Some(first) = differences.first() {
-                disagreements.push(format!("{}: {} differences, first {first}", row.program.id, differences.len()));
+                disagreements.push(format!(
+                    "{}: {} differences, first {first}",
+                    row.program.id,
+                    differences.len()
+                ));
             }
         }
     }
-    assert!(disagreements.is_empty(), "{} rows disagree:\n{}", disagreements.len(), disagreements.join("\n"));
+    assert!(
+        disagreements.is_empty(),
+        "{} rows disagree:\n{}",
+        disagreements.len(),
+        disagreements.join("\n")
+    );
 }

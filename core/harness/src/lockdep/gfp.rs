@@ -75,13 +75,17 @@ impl Gfp {
 
     /// True if `fs_reclaim_acquire()` acts, for a task with these PF flags (Linux 5.11 and later).
     pub(super) fn enters_fs_reclaim(self, pf_flags: u8) -> bool {
-        let withheld = match (pf_flags & PF_MEMALLOC_NOIO != 0, pf_flags & PF_MEMALLOC_NOFS != 0) {
+        let withheld = match (
+            pf_flags & PF_MEMALLOC_NOIO != 0,
+            pf_flags & PF_MEMALLOC_NOFS != 0,
+        ) {
             (true, _) => IO | FS,
             (false, true) => FS,
             (false, false) => 0,
         };
         let mask = self.0 & !withheld;
-        mask & (DIRECT_RECLAIM | FS | NOLOCKDEP) == DIRECT_RECLAIM | FS && pf_flags & PF_MEMALLOC == 0
+        mask & (DIRECT_RECLAIM | FS | NOLOCKDEP) == DIRECT_RECLAIM | FS
+            && pf_flags & PF_MEMALLOC == 0
     }
 }
 
@@ -91,7 +95,11 @@ mod tests {
 
     #[test]
     fn filter() {
-        let enters = |text: &str, flags| Gfp::parse(text).expect("known flags").enters_fs_reclaim(flags);
+        let enters = |text: &str, flags| {
+            Gfp::parse(text)
+                .expect("known flags")
+                .enters_fs_reclaim(flags)
+        };
         assert!(enters("GFP_KERNEL", 0));
         assert!(enters("__GFP_FS|__GFP_DIRECT_RECLAIM|__GFP_NOMEMALLOC", 0));
         for (text, flags) in [

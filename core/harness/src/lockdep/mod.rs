@@ -9,6 +9,7 @@ mod compare;
 #[cfg(test)]
 mod corpus_tests;
 mod gfp;
+mod missed;
 mod op;
 mod row;
 mod run;
@@ -16,6 +17,8 @@ mod stream;
 
 pub use answer::{Answer, GraphAnswer};
 pub use compare::Difference;
+pub use ksplat_lockdep::SearchMode;
+pub use missed::{Missed, MissedReport};
 pub use op::{LockOp, Scope};
 pub use row::{Expected, LockKind, Program, Row, RowError};
 pub use run::Runner;

@@ -75,7 +75,10 @@ struct Words<'a> {
 impl LockOp {
     /// Reads an operation such as `L a1 read=2 nest=b1`.
     pub(super) fn parse(text: &str, locks: &BTreeMap<&str, usize>) -> Result<Self, String> {
-        let mut words = Words { words: text.split_ascii_whitespace(), locks };
+        let mut words = Words {
+            words: text.split_ascii_whitespace(),
+            locks,
+        };
         let name = words.next("an operation")?;
         let kind = words.kind(name)?;
         match words.words.next() {
@@ -87,7 +90,9 @@ impl LockOp {
 
 impl<'a> Words<'a> {
     fn next(&mut self, expected: &str) -> Result<&'a str, String> {
-        self.words.next().ok_or_else(|| format!("{expected} expected"))
+        self.words
+            .next()
+            .ok_or_else(|| format!("{expected} expected"))
     }
 
     fn lock(&mut self) -> Result<usize, String> {
@@ -96,7 +101,10 @@ impl<'a> Words<'a> {
     }
 
     fn lock_named(&self, name: &str) -> Result<usize, String> {
-        self.locks.get(name).copied().ok_or_else(|| format!("lock `{name}` is not in `locks`"))
+        self.locks
+            .get(name)
+            .copied()
+            .ok_or_else(|| format!("lock `{name}` is not in `locks`"))
     }
 
     fn gfp(&mut self) -> Result<Gfp, String> {
@@ -113,33 +121,50 @@ impl<'a> Words<'a> {
     }
 
     fn subclass(text: &str) -> Result<u8, String> {
-        text.parse().map_err(|_| format!("a subclass from 0 to 255 expected, not `{text}`"))
+        text.parse()
+            .map_err(|_| format!("a subclass from 0 to 255 expected, not `{text}`"))
     }
 
     fn thread(&mut self) -> Result<usize, String> {
         let text = self.next("the number of a thread")?;
         match text.parse() {
             Ok(thread) if thread < THREADS => Ok(thread),
-            _ => Err(format!("a thread from 0 to {} expected, not `{text}`", THREADS - 1)),
+            _ => Err(format!(
+                "a thread from 0 to {} expected, not `{text}`",
+                THREADS - 1
+            )),
         }
     }
 
     fn how(&mut self) -> Result<How, String> {
-        let mut how = How { subclass: 0, trylock: false, read: Read::Exclusive, check: true, nest: None };
+        let mut how = How {
+            subclass: 0,
+            trylock: false,
+            read: Read::Exclusive,
+            check: true,
+            nest: None,
+        };
         for word in self.words.by_ref() {
             match word.split_once('=') {
                 Some(("read", read)) => {
                     let read: Option<u8> = read.parse().ok();
-                    how.read = read.and_then(|r| Read::try_from(r).ok()).ok_or("read=0, 1 or 2 expected")?;
+                    how.read = read
+                        .and_then(|r| Read::try_from(r).ok())
+                        .ok_or("read=0, 1 or 2 expected")?;
                 }
                 Some(("sub", subclass)) => how.subclass = Self::subclass(subclass)?,
                 Some(("nest", lock)) => {
                     let nest = self.locks.get(lock).copied();
-                    how.nest = Some(nest.ok_or_else(|| format!("lock `{lock}` is not in `locks`"))?);
+                    how.nest =
+                        Some(nest.ok_or_else(|| format!("lock `{lock}` is not in `locks`"))?);
                 }
                 None if word == "try" => how.trylock = true,
                 None if word == "nocheck" => how.check = false,
-                _ => return Err(format!("read=, try, sub=, nest= or nocheck expected, not `{word}`")),
+                _ => {
+                    return Err(format!(
+                        "read=, try, sub=, nest= or nocheck expected, not `{word}`"
+                    ));
+                }
             }
         }
         Ok(how)
@@ -183,7 +208,9 @@ impl<'a> Words<'a> {
             "IRQ+" => Kind::IrqOn,
             "BH-" => Kind::BhOff,
             "BH+" => Kind::BhOn,
-            "HARDIRQ{" => Kind::HardirqEnter { threaded: self.threaded()? },
+            "HARDIRQ{" => Kind::HardirqEnter {
+                threaded: self.threaded()?,
+            },
             "HARDIRQ}" => Kind::HardirqExit,
             "SOFTIRQ{" => Kind::SoftirqEnter,
             "SOFTIRQ}" => Kind::SoftirqExit,
@@ -212,8 +239,17 @@ mod tests {
 
     #[test]
     fn flags_in_any_order() {
-        let how = How { subclass: 2, trylock: true, read: Read::Recursive, check: false, nest: Some(1) };
-        assert_eq!(parse("L a nocheck nest=b sub=2 read=2 try"), Ok(LockOp(Kind::Lock(0, how))));
+        let how = How {
+            subclass: 2,
+            trylock: true,
+            read: Read::Recursive,
+            check: false,
+            nest: Some(1),
+        };
+        assert_eq!(
+            parse("L a nocheck nest=b sub=2 read=2 try"),
+            Ok(LockOp(Kind::Lock(0, how)))
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Rows of lock-program files and their checked form.
 
 use super::op::LockOp;
-use ksplat_lockdep::{KeyInfo, LockType, WaitType};
+use ksplat_lockdep::{KeyInfo, LockType, Sites, WaitType};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -46,7 +46,12 @@ impl LockKind {
             Self::Override => (WaitType::Config, WaitType::Inv, LockType::WaitOverride),
             Self::OverrideSleep => (WaitType::Sleep, WaitType::Inv, LockType::WaitOverride),
         };
-        KeyInfo { name: name.into(), wait_type_inner, wait_type_outer, lock_type }
+        KeyInfo {
+            name: name.into(),
+            wait_type_inner,
+            wait_type_outer,
+            lock_type,
+        }
     }
 
     /// True if holding such a lock disables preemption.
@@ -171,14 +176,19 @@ impl Row {
             Some(_) => Some(serde_json::from_str(line).map_err(json)?),
             None => None,
         };
-        Ok(Self { program: Program::resolve(raw)?, expected })
+        Ok(Self {
+            program: Program::resolve(raw)?,
+            expected,
+        })
     }
 }
 
 impl Program {
     fn resolve(raw: RawRow) -> Result<Self, RowError> {
         if raw.classes.len() > MAX_CLASSES {
-            return Err(RowError::TooMany(format!("more than {MAX_CLASSES} classes")));
+            return Err(RowError::TooMany(format!(
+                "more than {MAX_CLASSES} classes"
+            )));
         }
         let mut classes = Vec::with_capacity(raw.classes.len());
         for (class, kind) in raw.classes {
@@ -194,12 +204,40 @@ impl Program {
                 Err(_) => return Err(RowError::Class { lock, class }),
             }
         }
-        let names = locks.iter().enumerate().map(|(n, (name, _))| (name.as_str(), n)).collect();
+        let names = locks
+            .iter()
+            .enumerate()
+            .map(|(n, (name, _))| (name.as_str(), n))
+            .collect();
         let mut ops = Vec::with_capacity(raw.ops.len());
         for (index, text) in raw.ops.iter().enumerate() {
             let op = LockOp::parse(text, &names);
-            ops.push(op.map_err(|reason| RowError::Op { index, text: text.clone(), reason })?);
+            ops.push(op.map_err(|reason| RowError::Op {
+                index,
+                text: text.clone(),
+                reason,
+            })?);
         }
-        Ok(Self { id: raw.id, classes, locks, ops, op_texts: raw.ops })
+        Ok(Self {
+            id: raw.id,
+            classes,
+            locks,
+            ops,
+            op_texts: raw.ops,
+        })
+    }
+}
+
+/// Source positions are operations.
+impl Sites for Program {
+    fn site(&self, site: u32, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.op_texts.get(site as usize) {
+            Some(op) => write!(f, "op {site} `{op}`"),
+            None => write!(f, "op {site}"),
+        }
+    }
+
+    fn task(&self, task: u32, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "thread {task}")
     }
 }

@@ -5,7 +5,8 @@ use super::gfp::{Gfp, PF_MEMALLOC, PF_MEMALLOC_NOFS, PF_MEMALLOC_NOIO};
 use super::op::{How, Kind, LockOp, Scope, THREADS};
 use super::row::{LockKind, Program};
 use ksplat_lockdep::{
-    Acquire, Config, HeldState, Key, KeyInfo, LockMap, Lockdep, Outcome, PinCookie, Rcu, SearchMode, TaskState,
+    Acquire, Config, HeldState, Key, KeyInfo, LockMap, Lockdep, Outcome, PinCookie, Rcu,
+    SearchMode, TaskState,
 };
 use std::collections::BTreeMap;
 
@@ -52,11 +53,23 @@ struct Lock {
 impl Runner {
     /// A runner that stops each program at its first report, as the kernel's lockdep does.
     pub fn new(search: SearchMode) -> Self {
-        let config = Config { search, ..Config::default() };
+        let config = Config {
+            search,
+            ..Config::default()
+        };
         let lockdep = Lockdep::new(config);
         let fs_reclaim = fs_reclaim(&lockdep);
-        let threads = (0..THREADS as u32).map(|id| Thread { task: TaskState::new(id), pf_flags: 0 });
-        Self { config, lockdep, keys: BTreeMap::new(), fs_reclaim, threads: threads.collect() }
+        let threads = (0..THREADS as u32).map(|id| Thread {
+            task: TaskState::new(id),
+            pf_flags: 0,
+        });
+        Self {
+            config,
+            lockdep,
+            keys: BTreeMap::new(),
+            fs_reclaim,
+            threads: threads.collect(),
+        }
     }
 
     /// The engine, in the state in which the last program left it.
@@ -89,7 +102,11 @@ impl Runner {
     /// Executes a program up to its first report.
     pub fn run(&mut self, program: &Program) -> Answer {
         self.prepare(program);
-        let keys: Vec<Key> = program.classes.iter().map(|class| self.key(class)).collect();
+        let keys: Vec<Key> = program
+            .classes
+            .iter()
+            .map(|class| self.key(class))
+            .collect();
         let lock = |(n, (_, class)): (usize, &(String, usize))| Lock {
             map: LockMap::new(keys[*class], n as u32),
             kind: program.classes[*class].1,
@@ -104,7 +121,11 @@ impl Runner {
             saved: Vec::new(),
             queries: Vec::new(),
         };
-        let stopped = program.ops.iter().enumerate().find_map(|(n, op)| execution.step(*op, n as u32).err().map(|id| (n, id)));
+        let stopped = program
+            .ops
+            .iter()
+            .enumerate()
+            .find_map(|(n, op)| execution.step(*op, n as u32).err().map(|id| (n, id)));
         let queries = execution.queries;
         Answer::new(program, &self.lockdep, stopped, queries)
     }
@@ -208,7 +229,11 @@ impl Execution<'_> {
     }
 
     fn lock(&mut self, lock: usize, how: How, site: u32) -> Outcome {
-        let (map, kind, how) = (self.locks[lock].map, self.locks[lock].kind, self.acquire(how, site));
+        let (map, kind, how) = (
+            self.locks[lock].map,
+            self.locks[lock].kind,
+            self.acquire(how, site),
+        );
         self.lockdep.acquire(self.task(), map, how)?;
         if kind.disables_preemption() {
             self.task().preempt_disable();
@@ -242,7 +267,8 @@ impl Execution<'_> {
             Rcu::Preempt | Rcu::Sched => self.task().preempt_disable(),
             Rcu::Bh => self.task().local_bh_disable(),
         }
-        self.lockdep.rcu_read_lock(&mut self.threads[self.current].task, flavour, site)
+        self.lockdep
+            .rcu_read_lock(&mut self.threads[self.current].task, flavour, site)
     }
 
     fn rcu_unlock(&mut self, flavour: Rcu, site: u32) -> Outcome {

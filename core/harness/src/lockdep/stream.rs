@@ -27,7 +27,10 @@ pub fn run_file(path: &Path, visit: impl FnMut(u64, Event)) -> io::Result<()> {
     let mut file = BufReader::with_capacity(1 << 16, File::open(path)?);
     let is_gzip = file.fill_buf()?.starts_with(&[0x1f, 0x8b]);
     match is_gzip {
-        true => run_rows(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(file)), visit),
+        true => run_rows(
+            BufReader::with_capacity(1 << 16, MultiGzDecoder::new(file)),
+            visit,
+        ),
         false => run_rows(file, visit),
     }
 }
@@ -40,7 +43,11 @@ pub fn run_rows(mut reader: impl BufRead, mut visit: impl FnMut(u64, Event)) -> 
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();
-        if (&mut reader).take(MAX_ROW_BYTES as u64 + 1).read_until(b'\n', &mut line)? == 0 {
+        if (&mut reader)
+            .take(MAX_ROW_BYTES as u64 + 1)
+            .read_until(b'\n', &mut line)?
+            == 0
+        {
             break;
         }
         if line.len() > MAX_ROW_BYTES && line.last() != Some(&b'\n') {
@@ -51,14 +58,20 @@ pub fn run_rows(mut reader: impl BufRead, mut visit: impl FnMut(u64, Event)) -> 
         let text = match std::str::from_utf8(&line) {
             Ok(text) => text.trim(),
             Err(error) => {
-                visit(number, Event::Malformed(RowError::Json(format!("not UTF-8: {error}"))));
+                visit(
+                    number,
+                    Event::Malformed(RowError::Json(format!("not UTF-8: {error}"))),
+                );
                 continue;
             }
         };
         if text.is_empty() {
             continue;
         }
-        visit(number, Row::parse(text).map_or_else(Event::Malformed, |row| Event::Row(Box::new(row))));
+        visit(
+            number,
+            Row::parse(text).map_or_else(Event::Malformed, |row| Event::Row(Box::new(row))),
+        );
     }
     Ok(())
 }
