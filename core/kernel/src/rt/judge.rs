@@ -99,7 +99,7 @@ impl Waits<'_> {
                 let needs = self.needed(e, w);
                 match w.needs {
                     Needs::Holders | Needs::All(_) => needs & !progress == 0 && needs != 0,
-                    Needs::Enders | Needs::Anyone => needs & progress != 0,
+                    Needs::Enders | Needs::AnyOf(_) | Needs::Anyone => needs & progress != 0,
                 }
             });
         ended && self.cpu_obstacle(e) & !progress == 0
@@ -112,6 +112,7 @@ impl Waits<'_> {
             Needs::Holders => r.holders.load(Relaxed),
             Needs::All(set) => set,
             Needs::Enders => r.enders.load(Relaxed) & self.live & !e.id.bit(),
+            Needs::AnyOf(set) => set & self.live & !e.id.bit(),
             Needs::Anyone => self.live & !e.id.bit(),
         }
     }
@@ -173,8 +174,9 @@ impl Waits<'_> {
 
     /// A spin or retry loop that reads until something changes, not a wait for a lock's holder.
     fn is_retry(&self, w: Wait) -> bool {
+        let lock = matches!(w.needs, Needs::Holders | Needs::All(_));
         let sequence = self.machine.resource(w.res).kind == ResKind::Sequence;
-        w.needs == Needs::Anyone || (w.how == WaitHow::Spin && sequence)
+        w.needs == Needs::Anyone || (w.how == WaitHow::Spin && (sequence || !lock))
     }
 
     /// Follows the waits from `first` until one repeats (the cycle, from its start) or nobody is left to blame.

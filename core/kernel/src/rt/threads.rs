@@ -27,6 +27,7 @@ pub(crate) struct Parking {
     buckets: [CachePadded<Bucket>; BUCKETS],
     waits: Mutex<[Option<Wait>; MAX_ENTITIES]>,
     live: AtomicU64,
+    tasks_left: AtomicU64,
     /// Interrupts-off sections and handlers of a CPU exclude each other.
     irq_gates: Vec<CachePadded<AtomicBool>>,
     irq_pending: Vec<CachePadded<AtomicU32>>,
@@ -53,6 +54,7 @@ impl Parking {
             buckets: std::array::from_fn(|_| CachePadded::default()),
             waits: Mutex::new([None; MAX_ENTITIES]),
             live: AtomicU64::new(0),
+            tasks_left: AtomicU64::new(0),
             irq_gates: (0..cpus).map(|_| CachePadded::default()).collect(),
             irq_pending: (0..entities).map(|_| CachePadded::default()).collect(),
         }
@@ -88,7 +90,9 @@ pub fn run_on_threads(machine: &Machine, world: &dyn World, seed: u64) -> Outcom
         .iter()
         .filter(|e| e.kind == EntityKind::Task)
         .fold(0, |s, e| s | e.id.bit());
-    parking.live.store(tasks, Ordering::Relaxed);
+    parking.tasks_left.store(tasks, Ordering::Relaxed);
+    let all = machine.entities.iter().fold(0, |s, e| s | e.id.bit());
+    parking.live.store(all, Ordering::Relaxed);
     for (e, pending) in machine.entities.iter().zip(&parking.irq_pending) {
         pending.store(u32::from(e.pending.get()), Ordering::Relaxed);
     }
@@ -123,7 +127,8 @@ impl Machine {
         }
         set_current(None);
         let parking = &self.parking;
-        let left = parking.live.fetch_and(!e.id.bit(), Ordering::SeqCst) & !e.id.bit();
+        parking.live.fetch_and(!e.id.bit(), Ordering::SeqCst);
+        let left = parking.tasks_left.fetch_and(!e.id.bit(), Ordering::SeqCst) & !e.id.bit();
         if e.kind == EntityKind::Task && left == 0 {
             // All tasks have ended: daemons and interrupts have nobody left to serve.
             self.stopped.store(true, Ordering::SeqCst);
