@@ -1,3 +1,4 @@
 //! Programs, exploration strategies, oracles, verdicts and reproducers.
 
+pub mod explore;
 pub mod program;
