@@ -108,6 +108,9 @@ impl Deterministic {
             .store(true, std::sync::atomic::Ordering::Relaxed);
         self.unwind_all(machine);
         YIELDER.set(outer);
+        if machine.sim.wants_steps.get() {
+            machine.with_ending(|ending| machine.sim.with_strategy(|s| s.end(ending)));
+        }
         drop(attached);
         machine.outcome()
     }

@@ -343,6 +343,11 @@ impl Machine {
         self.reset_sim();
     }
 
+    /// How the execution that just ended did so.
+    pub(crate) fn ended_how(&self) -> End {
+        self.found().end.unwrap_or(End::Completed)
+    }
+
     /// What the execution that just ended showed.
     pub(crate) fn outcome(&self) -> Outcome {
         let mut found = self.found();

@@ -33,6 +33,6 @@ pub use machine::{Machine, MachineSpec, Runtime, World};
 pub use op::{Op, OpKind};
 pub use resource::{ResKind, Resource};
 pub use shuttle::{StrategyScheduler, run_in_shuttle};
-pub use strategy::{Decision, Strategy, Undisturbed};
+pub use strategy::{Decision, Ending, Standing, Step, Strategy, Undisturbed};
 pub use threads::{abandon, run_on_threads};
 pub use wait::wait_for_holders;

@@ -8,7 +8,7 @@ use super::finding::End;
 use super::ids::{CpuId, EntityId, MAX_ENTITIES, members};
 use super::machine::{Machine, Runtime, World};
 use super::op::{Op, OpKind};
-use super::strategy::{Decision, Strategy};
+use super::strategy::{Decision, Ending, Standing, Step, Strategy};
 use std::cell::{Cell, UnsafeCell};
 
 /// State of a simulated execution. Only touched from the one OS thread that simulates.
@@ -23,7 +23,10 @@ pub(crate) struct Sim {
     next: UnsafeCell<[Op; MAX_ENTITIES]>,
     choices: UnsafeCell<Vec<u32>>,
     strategy: Cell<Option<*mut dyn Strategy>>,
-    wants_steps: Cell<bool>,
+    pub(crate) wants_steps: Cell<bool>,
+    /// What the running step did without announcing it; only kept for strategies that want steps.
+    touched: Cell<bool>,
+    cpu_changed: Cell<bool>,
     world: Cell<Option<*const dyn World>>,
     /// Who the executor is to resume next.
     pub(crate) resume: Cell<Option<EntityId>>,
@@ -57,6 +60,8 @@ impl Sim {
             choices: UnsafeCell::new(Vec::new()),
             strategy: Cell::new(None),
             wants_steps: Cell::new(false),
+            touched: Cell::new(false),
+            cpu_changed: Cell::new(false),
             world: Cell::new(None),
             resume: Cell::new(None),
         }
@@ -70,6 +75,12 @@ impl Sim {
     pub(crate) fn next_op(&self, id: EntityId) -> Op {
         // SAFETY: as above.
         unsafe { (*self.next.get())[id.index()] }
+    }
+
+    /// The pending operations. Nothing writes to them while a strategy looks.
+    fn next_ops(&self) -> &[Op] {
+        // SAFETY: as above; strategies do not call back into the machine.
+        unsafe { &*self.next.get() }
     }
 
     fn set_next(&self, id: EntityId, op: Op) {
@@ -109,6 +120,8 @@ impl Machine {
         sim.steps.set(0);
         sim.running.set(None);
         sim.resume.set(None);
+        sim.touched.set(false);
+        sim.cpu_changed.set(false);
         // SAFETY: no execution is running.
         unsafe { (*sim.choices.get()).clear() };
         let (mut live, mut ready, mut prio) = (0, 0, false);
@@ -146,7 +159,7 @@ impl Machine {
             };
             sim.strategy.set(Some(strategy));
         } else {
-            sim.wants_steps.set(false);
+            sim.wants_steps.set(super::shuttle::wants_steps());
         }
         Attached(self)
     }
@@ -193,15 +206,12 @@ impl Machine {
         sim.set_next(e.id, op);
         let steps = sim.steps.get() + 1;
         sim.steps.set(steps);
-        if self.touched.get() || steps > self.max_steps || sim.wants_steps.get() {
+        if self.touched.get() || steps > self.max_steps {
             self.point_slow(steps);
         }
         let candidates = self.candidates();
-        if candidates != e.id.bit() {
+        if candidates != e.id.bit() || sim.wants_steps.get() {
             self.decide(Some(e), candidates);
-        }
-        if sim.wants_steps.get() {
-            sim.with_strategy(|s| s.executed(e.id, op));
         }
     }
 
@@ -217,9 +227,7 @@ impl Machine {
 
     #[cold]
     fn point_slow(&self, steps: u32) {
-        if self.touched.replace(false) {
-            self.world().check(self);
-        }
+        self.check_if_touched();
         if steps > self.max_steps {
             self.end(End::StepLimit);
             unwind();
@@ -263,10 +271,67 @@ impl Machine {
         if self.runtime.get() == Runtime::Shuttle {
             return super::shuttle::choose_next(self, from, current, candidates);
         }
-        if candidates & (candidates - 1) == 0 {
-            return EntityId(candidates.trailing_zeros() as u8);
+        let next = if candidates & (candidates - 1) == 0 {
+            EntityId(candidates.trailing_zeros() as u8)
+        } else {
+            self.ask(candidates, current)
+        };
+        if self.sim.wants_steps.get() {
+            self.with_step(candidates, current, next, |step| {
+                self.sim.with_strategy(|s| s.step(step));
+            });
         }
-        self.ask(candidates, current)
+        next
+    }
+
+    /// Shows a transition to a strategy that wants steps.
+    pub(crate) fn with_step(
+        &self,
+        candidates: u64,
+        current: Option<EntityId>,
+        picked: EntityId,
+        f: impl FnOnce(&Step<'_>),
+    ) {
+        let state = self.standing();
+        f(&Step {
+            decision: Decision {
+                candidates,
+                current,
+                next: self.sim.next_ops(),
+            },
+            picked,
+            state,
+        });
+    }
+
+    /// Where the machine stands; forgets what the step that led here did.
+    fn standing(&self) -> Standing {
+        let sim = &self.sim;
+        Standing {
+            ready: sim.ready.get(),
+            allowed: sim.allowed.get(),
+            live: sim.live.get(),
+            touched: sim.touched.replace(false),
+            cpu: sim.cpu_changed.replace(false),
+        }
+    }
+
+    /// Shows the end of an execution to a strategy that wants steps.
+    pub(crate) fn with_ending<R>(&self, f: impl FnOnce(&Ending<'_>) -> R) -> R {
+        f(&Ending {
+            end: self.ended_how(),
+            state: self.standing(),
+            next: self.sim.next_ops(),
+        })
+    }
+
+    /// What [`World::check`] looks at was touched: it looks now, between two steps.
+    #[inline]
+    pub(crate) fn check_if_touched(&self) {
+        if self.touched.replace(false) {
+            self.sim.touched.set(true);
+            self.world().check(self);
+        }
     }
 
     /// Asks the strategy and records its choice.
@@ -291,11 +356,10 @@ impl Machine {
         current: Option<EntityId>,
         f: impl FnOnce(&Decision<'_>) -> R,
     ) -> R {
-        // SAFETY: nothing writes to `next` while the decision is looked at.
         f(&Decision {
             candidates,
             current,
-            next: unsafe { &*self.sim.next.get() },
+            next: self.sim.next_ops(),
         })
     }
 
@@ -436,6 +500,7 @@ impl Entity {
     #[inline]
     pub(crate) fn cpu_changed(&self) {
         if self.shares_cpu && self.machine().simulated.get() {
+            self.machine().sim.cpu_changed.set(true);
             self.machine().recompute(self.cpu);
         }
     }

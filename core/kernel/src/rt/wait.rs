@@ -69,12 +69,6 @@ impl Machine {
         self.sim.ready.set(self.sim.ready.get() | waiting);
     }
 
-    pub(crate) fn check_if_touched(&self) {
-        if self.touched.replace(false) {
-            self.world().check(self);
-        }
-    }
-
     /// The last live entity waits and nobody is left: the machine is at rest.
     fn rest(&self, e: &Entity) {
         debug_assert!(
