@@ -14,7 +14,10 @@ const SCHEDULES: usize = 300;
 fn scenario(name: &str) -> Program {
     let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../corpus/litmus/a");
     let entries = std::fs::read_dir(dir).expect("the corpus is there");
-    let is = |p: &std::path::PathBuf| p.file_name().is_some_and(|f| f.to_string_lossy().starts_with(name));
+    let is = |p: &std::path::PathBuf| {
+        p.file_name()
+            .is_some_and(|f| f.to_string_lossy().starts_with(name))
+    };
     let path = entries.map(|e| e.expect("a file").path()).find(is);
     let path = path.unwrap_or_else(|| panic!("{dir} has a scenario {name}"));
     let text = std::fs::read_to_string(&path).expect("readable");
@@ -24,7 +27,10 @@ fn scenario(name: &str) -> Program {
 fn litmus(name: &str, fs_reclaim: &str) -> Litmus {
     let program = scenario(name);
     let variant = Setting::switch("fs_reclaim", fs_reclaim).expect("a variant");
-    let over = RulesText { settings: vec![variant], ..RulesText::default() };
+    let over = RulesText {
+        settings: vec![variant],
+        ..RulesText::default()
+    };
     Litmus::new(&program, &machine_rules(&laid_over(&program.rules, &over))).expect("executable")
 }
 
@@ -37,8 +43,10 @@ fn explore(litmus: Litmus, scheduler: impl Scheduler + 'static) -> (usize, usize
     Runner::new(scheduler, config).run(move || {
         let outcome = litmus.run_in_shuttle();
         assert_eq!(outcome.fault, None);
-        seen.0.fetch_add(usize::from(outcome.stop.is_some()), Relaxed);
-        seen.1.fetch_add(usize::from(!outcome.reports.is_empty()), Relaxed);
+        seen.0
+            .fetch_add(usize::from(outcome.stop.is_some()), Relaxed);
+        seen.1
+            .fetch_add(usize::from(!outcome.reports.is_empty()), Relaxed);
     });
     (counts.0.load(Relaxed), counts.1.load(Relaxed))
 }
@@ -49,7 +57,10 @@ fn a1_is_a_false_positive_of_f2_under_check_random() {
     let test = move || {
         let outcome = l.run_in_shuttle();
         assert!(outcome.stop.is_none(), "no schedule stops");
-        assert!(!outcome.reports.is_empty(), "lockdep reports in every schedule");
+        assert!(
+            !outcome.reports.is_empty(),
+            "lockdep reports in every schedule"
+        );
     };
     shuttle::check_random(test, SCHEDULES);
 }
@@ -57,9 +68,18 @@ fn a1_is_a_false_positive_of_f2_under_check_random() {
 #[test]
 fn a3_deadlocks_and_only_f4_and_later_report() {
     for (variant, reports) in [("F2", false), ("F3", false), ("F4", true), ("F5", true)] {
-        let random = explore(litmus("a3", variant), RandomScheduler::new_from_seed(1, SCHEDULES));
-        let pct = explore(litmus("a3", variant), PctScheduler::new_from_seed(1, 3, SCHEDULES));
-        let urw = explore(litmus("a3", variant), UrwRandomScheduler::new_from_seed(1, SCHEDULES));
+        let random = explore(
+            litmus("a3", variant),
+            RandomScheduler::new_from_seed(1, SCHEDULES),
+        );
+        let pct = explore(
+            litmus("a3", variant),
+            PctScheduler::new_from_seed(1, 3, SCHEDULES),
+        );
+        let urw = explore(
+            litmus("a3", variant),
+            UrwRandomScheduler::new_from_seed(1, SCHEDULES),
+        );
         for (name, (stops, reported)) in [("random", random), ("pct", pct), ("urw", urw)] {
             assert!(stops > 0, "{variant}: {name} finds the deadlock");
             assert_eq!(reported > 0, reports, "{variant}: {name}");
@@ -91,11 +111,21 @@ fn shuttles_schedule_replays() {
     let runner = Runner::new(RandomScheduler::new_from_seed(7, 10_000), config);
     let failed = catch_unwind(AssertUnwindSafe(|| runner.run(move || fails(&l))));
     assert!(failed.is_err(), "a schedule deadlocks");
-    let file = std::fs::read_dir(&dir).expect("the folder").next().expect("a schedule").expect("a file").path();
+    let file = std::fs::read_dir(&dir)
+        .expect("the folder")
+        .next()
+        .expect("a schedule")
+        .expect("a file")
+        .path();
     let l = litmus("a3", "F5");
-    let replayed = catch_unwind(AssertUnwindSafe(|| shuttle::replay_from_file(move || fails(&l), &file)));
+    let replayed = catch_unwind(AssertUnwindSafe(|| {
+        shuttle::replay_from_file(move || fails(&l), &file)
+    }));
     let message = replayed.expect_err("the schedule fails again");
-    let text = message.downcast_ref::<String>().cloned().unwrap_or_default();
+    let text = message
+        .downcast_ref::<String>()
+        .cloned()
+        .unwrap_or_default();
     assert!(text.contains("a stop"), "{text}");
     std::fs::remove_dir_all(&dir).expect("removable");
 }

@@ -101,7 +101,12 @@ pub fn run(args: &Args) -> ExitCode {
             }
             Ok(result) => {
                 differing += usize::from(!result.differs.is_empty());
-                print_case(args.json, &file.path.display().to_string(), &file.program, result);
+                print_case(
+                    args.json,
+                    &file.path.display().to_string(),
+                    &file.program,
+                    result,
+                );
                 if let Some(dir) = &args.save
                     && let Err(message) = save::save(dir, &file.program, &d.case.under, result)
                 {
@@ -113,7 +118,11 @@ pub fn run(args: &Args) -> ExitCode {
     }
     let cases = done.len();
     if !args.json {
-        println!("{} programs, {cases} cases: {} as expected, {differing} not", programs.len(), cases - differing);
+        println!(
+            "{} programs, {cases} cases: {} as expected, {differing} not",
+            programs.len(),
+            cases - differing
+        );
     }
     match (bad, differing) {
         (true, _) => ExitCode::from(2),
@@ -125,33 +134,64 @@ pub fn run(args: &Args) -> ExitCode {
 const HEAD: &str = "program                  under                stop      report              state  verdict         schedules";
 
 /// Explores every case of the programs, several at the same time, in a fixed order of results.
-pub fn explore(programs: &[&Program], over: Option<&RulesText>, bounds: &Bounds, jobs: usize) -> Vec<Done> {
-    let work: Vec<(usize, Case)> =
-        programs.iter().enumerate().flat_map(|(i, p)| cases(p, over).into_iter().map(move |c| (i, c))).collect();
-    let jobs = if jobs == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { jobs };
+pub fn explore(
+    programs: &[&Program],
+    over: Option<&RulesText>,
+    bounds: &Bounds,
+    jobs: usize,
+) -> Vec<Done> {
+    let work: Vec<(usize, Case)> = programs
+        .iter()
+        .enumerate()
+        .flat_map(|(i, p)| cases(p, over).into_iter().map(move |c| (i, c)))
+        .collect();
+    let jobs = if jobs == 0 {
+        std::thread::available_parallelism().map_or(1, usize::from)
+    } else {
+        jobs
+    };
     let next = AtomicUsize::new(0);
-    let results: Vec<Mutex<Option<Result<CaseResult, String>>>> = work.iter().map(|_| Mutex::default()).collect();
+    let results: Vec<Mutex<Option<Result<CaseResult, String>>>> =
+        work.iter().map(|_| Mutex::default()).collect();
     let bar = progress::bar(work.len());
     std::thread::scope(|scope| {
         for _ in 0..jobs.min(work.len()) {
             scope.spawn(|| {
-                while let Some((file, case)) = work.get(next.load(Ordering::SeqCst)).and_then(|_| work.get(next.fetch_add(1, Ordering::SeqCst))) {
-                    let at = work.iter().position(|w| std::ptr::eq(&w.1, case)).unwrap_or(0);
+                while let Some((file, case)) = work
+                    .get(next.load(Ordering::SeqCst))
+                    .and_then(|_| work.get(next.fetch_add(1, Ordering::SeqCst)))
+                {
+                    let at = work
+                        .iter()
+                        .position(|w| std::ptr::eq(&w.1, case))
+                        .unwrap_or(0);
                     let result = case.run(programs[*file], bounds).map_err(|missing| {
-                        let lines: Vec<String> = missing.iter().map(|u| format!("{}: {} cannot be executed yet", u.at, u.what)).collect();
+                        let lines: Vec<String> = missing
+                            .iter()
+                            .map(|u| format!("{}: {} cannot be executed yet", u.at, u.what))
+                            .collect();
                         lines.join("\n")
                     });
-                    *results[at].lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(result);
+                    *results[at]
+                        .lock()
+                        .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(result);
                     bar.inc(1);
                 }
             });
         }
     });
     bar.finish_and_clear();
-    let taken = results.into_iter().map(|r| r.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner));
+    let taken = results.into_iter().map(|r| {
+        r.into_inner()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    });
     work.into_iter()
         .zip(taken)
-        .map(|((file, case), result)| Done { file, case, result: result.unwrap_or_else(|| Err("not explored".to_owned())) })
+        .map(|((file, case), result)| Done {
+            file,
+            case,
+            result: result.unwrap_or_else(|| Err("not explored".to_owned())),
+        })
         .collect()
 }
 
@@ -161,9 +201,24 @@ fn print_case(json: bool, file: &str, program: &Program, result: &CaseResult) {
     }
     let cut = |text: &str, n: usize| text.chars().take(n).collect::<String>();
     let search = &result.search;
-    let stop = search.signatures(|s| s.is_stop()).next().map_or("never".to_owned(), |(s, _)| s.0.split('/').nth(1).unwrap_or("").to_owned());
-    let report = search.signatures(|s| s.is_report()).next().map_or("-".to_owned(), |(s, _)| s.0.trim_start_matches("report/").to_owned());
-    let state = search.signatures(|s| s.is_state()).next().map_or("ok".to_owned(), |(s, _)| s.0.trim_start_matches("state/").to_owned());
+    let stop = search
+        .signatures(|s| s.is_stop())
+        .next()
+        .map_or("never".to_owned(), |(s, _)| {
+            s.0.split('/').nth(1).unwrap_or("").to_owned()
+        });
+    let report = search
+        .signatures(|s| s.is_report())
+        .next()
+        .map_or("-".to_owned(), |(s, _)| {
+            s.0.trim_start_matches("report/").to_owned()
+        });
+    let state = search
+        .signatures(|s| s.is_state())
+        .next()
+        .map_or("ok".to_owned(), |(s, _)| {
+            s.0.trim_start_matches("state/").to_owned()
+        });
     println!(
         "{:<24} {:<20} {:<9} {:<19} {:<6} {:<15} {:>9}{}",
         cut(&program.name.to_string(), 24),
@@ -176,7 +231,10 @@ fn print_case(json: bool, file: &str, program: &Program, result: &CaseResult) {
         if search.exhaustive { " all" } else { "" },
     );
     if let Some((guard, after)) = result.judgement.guard {
-        println!("{:<24}   prevented by guard {guard}: without it, a stop after {after} schedules", "");
+        println!(
+            "{:<24}   prevented by guard {guard}: without it, a stop after {after} schedules",
+            ""
+        );
     }
     for differs in &result.differs {
         println!("{:<24}   DIFFERS: {differs}", "");
@@ -184,7 +242,10 @@ fn print_case(json: bool, file: &str, program: &Program, result: &CaseResult) {
     if !result.differs.is_empty() {
         for (signature, found) in &search.found {
             println!("  found {signature} in schedule {}", found.schedule);
-            print!("{}", indent(&story::findings(result.litmus.machine(), &found.outcome)));
+            print!(
+                "{}",
+                indent(&story::findings(result.litmus.machine(), &found.outcome))
+            );
         }
     }
 }
@@ -196,7 +257,13 @@ fn indent(text: &str) -> String {
 fn print_json(file: &str, program: &Program, result: &CaseResult) {
     let search = &result.search;
     let of = |which: fn(&ksplat_harness::finding::Signature) -> bool| -> Vec<Finding<'_>> {
-        search.signatures(which).map(|(s, f)| Finding { signature: &s.0, schedule: f.schedule }).collect()
+        search
+            .signatures(which)
+            .map(|(s, f)| Finding {
+                signature: &s.0,
+                schedule: f.schedule,
+            })
+            .collect()
     };
     let line = Line {
         file: file.to_owned(),

@@ -24,7 +24,10 @@ pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
             let before = found.len();
             walk(path, &mut found)?;
             if found.len() == before {
-                return Err(format!("{}: there is no .splat file in this directory or below", path.display()));
+                return Err(format!(
+                    "{}: there is no .splat file in this directory or below",
+                    path.display()
+                ));
             }
         } else {
             found.push(path.clone());
@@ -57,36 +60,55 @@ fn walk(dir: &Path, found: &mut Vec<PathBuf>) -> Result<(), String> {
 pub fn read(path: &Path) -> Result<File, String> {
     /// More than this is no program.
     const MOST: u64 = 16 << 20;
-    let size = std::fs::metadata(path).map_err(|e| format!("{}: {e}", path.display()))?.len();
+    let size = std::fs::metadata(path)
+        .map_err(|e| format!("{}: {e}", path.display()))?
+        .len();
     if size > MOST {
-        return Err(format!("{}: {size} bytes; a program has at most {MOST}", path.display()));
+        return Err(format!(
+            "{}: {size} bytes; a program has at most {MOST}",
+            path.display()
+        ));
     }
     let bytes = std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
     let program = parse_bytes(&path.display().to_string(), &bytes).map_err(|e| show(&e))?;
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    Ok(File { path: path.to_owned(), text, program })
+    Ok(File {
+        path: path.to_owned(),
+        text,
+        program,
+    })
 }
 
 /// A parse error as text: one line an error, then the places in the source.
 fn show(error: &TextError) -> String {
     let mut out = error.to_string();
     out.push('\n');
-    let shown = if std::io::stderr().is_terminal() {
+    // Writing to a string does not fail; the first lines say everything if it did.
+    let _ = if std::io::stderr().is_terminal() {
         GraphicalReportHandler::new_themed(GraphicalTheme::unicode()).render_report(&mut out, error)
     } else {
         NarratableReportHandler::new().render_report(&mut out, error)
     };
-    // Writing to a string does not fail; the first lines say everything if it did.
-    drop(shown);
     out
 }
 
 /// What of a program cannot be executed, one line each.
 pub fn show_unsupported(path: &Path, missing: &[Unsupported]) -> String {
-    let line = |u: &Unsupported| format!("{}:{}: {} cannot be executed yet", path.display(), place(u.at), u.what);
+    let line = |u: &Unsupported| {
+        format!(
+            "{}:{}: {} cannot be executed yet",
+            path.display(),
+            place(u.at),
+            u.what
+        )
+    };
     missing.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn place(at: At) -> String {
-    if at.is_known() { format!("{}:{}", at.line, at.column) } else { "1:1".to_owned() }
+    if at.is_known() {
+        format!("{}:{}", at.line, at.column)
+    } else {
+        "1:1".to_owned()
+    }
 }

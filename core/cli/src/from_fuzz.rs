@@ -28,7 +28,10 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: &Args) -> ExitCode {
     if args.target != "program" {
-        return bad_input(&format!("no fuzz target '{}' has programs as inputs; expected: program", args.target));
+        return bad_input(&format!(
+            "no fuzz target '{}' has programs as inputs; expected: program",
+            args.target
+        ));
     }
     let over = match args.rules.text() {
         Ok(over) => over.unwrap_or_default(),
@@ -39,7 +42,11 @@ pub fn run(args: &Args) -> ExitCode {
         Err(error) => return bad_input(&format!("{}: {error}", args.file.display())),
     };
     let Some(input) = Input::decode(&bytes) else {
-        return bad_input(&format!("{}: {} bytes do not make an input of this target", args.file.display(), bytes.len()));
+        return bad_input(&format!(
+            "{}: {} bytes do not make an input of this target",
+            args.file.display(),
+            bytes.len()
+        ));
     };
     let text = text(&input, &over);
     let Some(output) = &args.output else {
@@ -55,14 +62,27 @@ pub fn run(args: &Args) -> ExitCode {
 /// The input as a reproducer of the first thing it shows, or as a plain program with its schedule.
 fn text(input: &Input, over: &program::RulesText) -> String {
     let executed = execute(input, over, &mut Deterministic::new());
-    let first = executed.as_ref().and_then(|e| e.signatures.first().cloned());
+    let first = executed
+        .as_ref()
+        .and_then(|e| e.signatures.first().cloned());
     if let (Some(executed), Some(signature)) = (&executed, first) {
-        let found = Found { schedule: 1, choices: executed.choices.clone(), outcome: executed.outcome.clone() };
-        return to_text(&reproducer(&input.program, over, &signature, &found), &signature);
+        let found = Found {
+            schedule: 1,
+            choices: executed.choices.clone(),
+            outcome: executed.outcome.clone(),
+        };
+        return to_text(
+            &reproducer(&input.program, over, &signature, &found),
+            &signature,
+        );
     }
     let mut program = input.program.clone();
     program.rules = laid_over(&program.rules, over);
-    let decisions = executed.map_or_else(Vec::new, |e| e.choices.iter().map(|&c| c as u16).collect());
-    program.schedule = Some(Schedule { decisions, ..Schedule::default() });
+    let decisions =
+        executed.map_or_else(Vec::new, |e| e.choices.iter().map(|&c| c as u16).collect());
+    program.schedule = Some(Schedule {
+        decisions,
+        ..Schedule::default()
+    });
     program::print(&program)
 }

@@ -1,8 +1,8 @@
 //! `ksplat matrix`: scenario by variant, expected beside found.
 
 use crate::check::explore;
-use crate::options::{BoundOptions, bad_input};
 use crate::files;
+use crate::options::{BoundOptions, bad_input};
 use ksplat_harness::check::CaseResult;
 use ksplat_harness::program::Program;
 use ksplat_harness::program::expect::{Expect, ReportExpect, StopExpect};
@@ -34,12 +34,20 @@ pub fn run(args: &Args) -> ExitCode {
     let mut differing = 0;
     let mut cells = 0;
     for thread in &threads {
-        let read = files::find(&[args.corpus.join(thread)]).and_then(|paths| paths.iter().map(|p| files::read(p)).collect::<Result<Vec<_>, _>>());
+        let read = files::find(&[args.corpus.join(thread)]).and_then(|paths| {
+            paths
+                .iter()
+                .map(|p| files::read(p))
+                .collect::<Result<Vec<_>, _>>()
+        });
         let programs = match read {
             Ok(programs) => programs,
             Err(message) => return bad_input(&message),
         };
-        println!("Thread {}: expected / found in each cell; D a real stop, R a lockdep report, S broken state, - nothing\n", thread.to_uppercase());
+        println!(
+            "Thread {}: expected / found in each cell; D a real stop, R a lockdep report, S broken state, - nothing\n",
+            thread.to_uppercase()
+        );
         let list: Vec<&Program> = programs.iter().map(|f| &f.program).collect();
         let done = explore(&list, None, &bounds, 0);
         let columns = columns(&list);
@@ -49,11 +57,17 @@ pub fn run(args: &Args) -> ExitCode {
             for d in done.iter().filter(|d| d.file == i) {
                 let result = match &d.result {
                     Ok(result) => result,
-                    Err(message) => return bad_input(&format!("{}:{message}", programs[i].path.display())),
+                    Err(message) => {
+                        return bad_input(&format!("{}:{message}", programs[i].path.display()));
+                    }
                 };
-                let Some(expect) = &result.expect else { continue };
+                let Some(expect) = &result.expect else {
+                    continue;
+                };
                 let column = ksplat_harness::rules::spelled(&d.case.under);
-                let Some(at) = columns.iter().position(|c| *c == column) else { continue };
+                let Some(at) = columns.iter().position(|c| *c == column) else {
+                    continue;
+                };
                 cells += 1;
                 differing += usize::from(!result.differs.is_empty());
                 line[at] = cell(expect, result);
@@ -63,14 +77,19 @@ pub fn run(args: &Args) -> ExitCode {
         println!();
     }
     println!("{cells} cells, {differing} differ from what is expected");
-    if differing == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) }
+    if differing == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    }
 }
 
 fn threads(args: &Args) -> Result<Vec<String>, String> {
     if !args.threads.is_empty() {
         return Ok(args.threads.clone());
     }
-    let entries = std::fs::read_dir(&args.corpus).map_err(|e| format!("{}: {e}", args.corpus.display()))?;
+    let entries =
+        std::fs::read_dir(&args.corpus).map_err(|e| format!("{}: {e}", args.corpus.display()))?;
     let mut names: Vec<String> = entries
         .filter_map(Result::ok)
         .filter(|e| e.path().is_dir())
@@ -95,23 +114,40 @@ fn columns(programs: &[&Program]) -> Vec<String> {
 
 fn row(head: &str, cells: &[String]) -> String {
     let cells: Vec<String> = cells.iter().map(|c| format!("{c:<16}")).collect();
-    format!("{head:<26} {}", cells.join(" ")).trim_end().to_owned()
+    format!("{head:<26} {}", cells.join(" "))
+        .trim_end()
+        .to_owned()
 }
 
 /// Expected and found, and a mark if they differ.
 fn cell(expect: &Expect, result: &CaseResult) -> String {
     let stop = matches!(expect.stop, Some(StopExpect::Found(_)));
     let report = matches!(expect.report, Some(ReportExpect::Some { .. }));
-    let state = matches!(expect.state, Some(ksplat_harness::program::expect::StateExpect::Broken(_)));
+    let state = matches!(
+        expect.state,
+        Some(ksplat_harness::program::expect::StateExpect::Broken(_))
+    );
     let expected = letters(stop, report, state);
     let s = &result.search;
     let found = letters(s.stops(), s.reports(), s.breaks());
-    let mark = if result.differs.is_empty() { "" } else { " DIFFERS" };
+    let mark = if result.differs.is_empty() {
+        ""
+    } else {
+        " DIFFERS"
+    };
     format!("{expected} / {found}{mark}")
 }
 
 fn letters(stop: bool, report: bool, state: bool) -> String {
     let all = [(stop, 'D'), (report, 'R'), (state, 'S')];
-    let letters: String = all.iter().filter(|(on, _)| *on).map(|(_, letter)| *letter).collect();
-    if letters.is_empty() { "-".to_owned() } else { letters }
+    let letters: String = all
+        .iter()
+        .filter(|(on, _)| *on)
+        .map(|(_, letter)| *letter)
+        .collect();
+    if letters.is_empty() {
+        "-".to_owned()
+    } else {
+        letters
+    }
 }

@@ -30,7 +30,9 @@ impl RuleOptions {
         let mut text = RulesText::default();
         if let Some(release) = &self.rules {
             let parsed = Release::parse(release);
-            text.release = Some(parsed.ok_or_else(|| format!("--rules {release}: expected a release such as v4.15 or v6.12"))?);
+            text.release = Some(parsed.ok_or_else(|| {
+                format!("--rules {release}: expected a release such as v4.15 or v6.12")
+            })?);
         }
         for set in &self.set {
             let setting = setting(set)?;
@@ -43,7 +45,9 @@ impl RuleOptions {
 
 fn setting(text: &str) -> Result<Setting, String> {
     let Some((name, value)) = text.split_once('=') else {
-        return Err(format!("--set {text}: expected SWITCH=VALUE, such as fs_reclaim=F2"));
+        return Err(format!(
+            "--set {text}: expected SWITCH=VALUE, such as fs_reclaim=F2"
+        ));
     };
     if let Some(guard) = name.strip_prefix("guard:") {
         let on = match value {
@@ -53,14 +57,20 @@ fn setting(text: &str) -> Result<Setting, String> {
         };
         return Setting::guard(guard, on).ok_or_else(|| {
             let names: Vec<&str> = GUARDS.iter().map(|(name, _)| *name).collect();
-            format!("--set {text}: no such guard; there are {}", names.join(", "))
+            format!(
+                "--set {text}: no such guard; there are {}",
+                names.join(", ")
+            )
         });
     }
     Setting::switch(name, value).ok_or_else(|| match SWITCHES.iter().find(|s| s.name == name) {
         Some(s) => format!("--set {text}: {name} is one of {}", s.values.join(", ")),
         None => {
             let names: Vec<&str> = SWITCHES.iter().map(|s| s.name).collect();
-            format!("--set {text}: no such switch; there are {}", names.join(", "))
+            format!(
+                "--set {text}: no such switch; there are {}",
+                names.join(", ")
+            )
         }
     })
 }
@@ -102,7 +112,10 @@ impl BoundOptions {
     /// # Errors
     /// What is wrong and what was expected.
     pub fn bounds(&self) -> Result<Bounds, String> {
-        let strategy: StrategySpec = self.strategy.parse().map_err(|e| format!("--strategy {}: {e}", self.strategy))?;
+        let strategy: StrategySpec = self
+            .strategy
+            .parse()
+            .map_err(|e| format!("--strategy {}: {e}", self.strategy))?;
         let time = self.seconds.map(Duration::try_from_secs_f64).transpose();
         let time = time.map_err(|e| format!("--seconds: {e}"))?;
         let runtime = match self.runtime {
@@ -110,7 +123,13 @@ impl BoundOptions {
             RuntimeName::Shuttle => Runtime::Shuttle,
             RuntimeName::Threads => Runtime::Threads,
         };
-        Ok(Bounds { schedules: self.schedules, time, strategy, seed: self.seed, runtime })
+        Ok(Bounds {
+            schedules: self.schedules,
+            time,
+            strategy,
+            seed: self.seed,
+            runtime,
+        })
     }
 }
 

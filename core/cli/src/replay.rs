@@ -36,7 +36,10 @@ pub fn run(args: &Args) -> ExitCode {
         Err(message) => return bad_input(&message),
     };
     if file.program.schedule.is_none() {
-        return bad_input(&format!("{}: no schedule section: expected a reproducer, as `ksplat check --save` writes", args.file.display()));
+        return bad_input(&format!(
+            "{}: no schedule section: expected a reproducer, as `ksplat check --save` writes",
+            args.file.display()
+        ));
     }
     let replay = match replay(&file.program) {
         Ok(replay) => replay,
@@ -54,13 +57,21 @@ pub fn run(args: &Args) -> ExitCode {
             println!("reproduced");
         }
     }
-    if missed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) }
+    if missed.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    }
 }
 
 /// The story and the findings.
 fn tell(program: &Program, replay: &Replayed) -> String {
     let rules = ksplat_harness::rules::spelled(&program.rules);
-    let mut out = format!("{} under {}\n\n", program.name, if rules.is_empty() { "v6.12" } else { &rules });
+    let mut out = format!(
+        "{} under {}\n\n",
+        program.name,
+        if rules.is_empty() { "v6.12" } else { &rules }
+    );
     out += &story::steps(&replay.moments);
     out.push('\n');
     out += &story::findings(replay.litmus.machine(), &replay.outcome);
@@ -71,20 +82,31 @@ fn tell(program: &Program, replay: &Replayed) -> String {
 fn missed(program: &Program, text: &str, replay: &Replayed) -> Vec<String> {
     let mut out = Vec::new();
     if let Some(at) = replay.diverged {
-        out.push(format!("the execution has no decision number {} as recorded: the program or the tool changed", at + 1));
+        out.push(format!(
+            "the execution has no decision number {} as recorded: the program or the tool changed",
+            at + 1
+        ));
     }
     if let Some(signature) = named_signature(text).filter(|s| !replay.signatures.contains(s)) {
         out.push(format!("{signature} was recorded"));
     }
     for expect in &program.expects {
-        let has = |which: fn(&ksplat_harness::finding::Signature) -> bool| replay.signatures.iter().any(which);
-        if matches!(expect.stop, Some(StopExpect::Found(_))) && !has(ksplat_harness::finding::Signature::is_stop) {
+        let has = |which: fn(&ksplat_harness::finding::Signature) -> bool| {
+            replay.signatures.iter().any(which)
+        };
+        if matches!(expect.stop, Some(StopExpect::Found(_)))
+            && !has(ksplat_harness::finding::Signature::is_stop)
+        {
             out.push("a stop is expected".to_owned());
         }
-        if matches!(expect.report, Some(ReportExpect::Some { .. })) && !has(ksplat_harness::finding::Signature::is_report) {
+        if matches!(expect.report, Some(ReportExpect::Some { .. }))
+            && !has(ksplat_harness::finding::Signature::is_report)
+        {
             out.push("a lockdep report is expected".to_owned());
         }
-        if matches!(expect.state, Some(StateExpect::Broken(_))) && !has(ksplat_harness::finding::Signature::is_state) {
+        if matches!(expect.state, Some(StateExpect::Broken(_)))
+            && !has(ksplat_harness::finding::Signature::is_state)
+        {
             out.push("broken state is expected".to_owned());
         }
     }

@@ -40,7 +40,9 @@ impl Signature {
 pub fn signatures(machine: &Machine, outcome: &Outcome) -> Vec<Signature> {
     let stop = outcome.stop.iter().map(|s| stop_signature(machine, s));
     let reports = outcome.reports.iter().map(report_signature);
-    stop.chain(reports).chain(outcome.breaks.iter().map(state_signature)).collect()
+    stop.chain(reports)
+        .chain(outcome.breaks.iter().map(state_signature))
+        .collect()
 }
 
 /// Name of a kind of stop.
@@ -69,10 +71,16 @@ pub fn stop_signature(machine: &Machine, stop: &Stop) -> Signature {
     Signature(format!("stop/{}/{}", stop_word(stop.kind), names.join(">")))
 }
 
-/// The kind of report and the class it is about.
+/// The kind of report and the class it is about; for a cycle its classes, whichever of them closed it.
 #[must_use]
 pub fn report_signature(report: &Report) -> Signature {
     let kind = report.kind().name();
+    if let Detail::Circular { path, .. } = &report.detail {
+        let mut classes: Vec<String> = path.iter().map(|step| step.class.to_string()).collect();
+        classes.sort();
+        classes.dedup();
+        return Signature(format!("report/{kind}/{}", classes.join(">")));
+    }
     Signature(match subject(report) {
         Some(class) => format!("report/{kind}/{class}"),
         None => format!("report/{kind}"),
@@ -83,7 +91,9 @@ pub fn report_signature(report: &Report) -> Signature {
 #[must_use]
 pub fn subject(report: &Report) -> Option<String> {
     match &report.detail {
-        Detail::InconsistentState { class, .. } | Detail::IrqInversion { this: class, .. } => Some(class.to_string()),
+        Detail::InconsistentState { class, .. } | Detail::IrqInversion { this: class, .. } => {
+            Some(class.to_string())
+        }
         _ => report.acquiring.as_ref().map(|l| l.class.to_string()),
     }
 }

@@ -22,7 +22,9 @@ impl Input {
     /// Any bytes give an input, unless they are too few to mean anything.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let stored = binary::from_prefix(bytes).ok().map(|(program, rest)| (program, rest.to_vec()));
+        let stored = binary::from_prefix(bytes)
+            .ok()
+            .map(|(program, rest)| (program, rest.to_vec()));
         let (mut program, schedule) = stored.or_else(|| arbitrary_program(bytes))?;
         repair(&mut program);
         executable(&mut program);
@@ -67,7 +69,12 @@ pub fn execute(input: &Input, over: &RulesText, executor: &mut Deterministic) ->
     let outcome = litmus.run(executor, &mut Bytes::new(&input.schedule));
     let choices = litmus.machine().choices();
     let signatures = signatures(litmus.machine(), &outcome);
-    Some(Executed { litmus, outcome, choices, signatures })
+    Some(Executed {
+        litmus,
+        outcome,
+        choices,
+        signatures,
+    })
 }
 
 /// Broken invariants that no program can be blamed for: the machine's own books are wrong.
@@ -81,7 +88,10 @@ pub fn oracle(executed: &Executed) -> Result<(), String> {
     if let Some(fault) = &executed.outcome.fault {
         return Err(format!("internal fault: {fault}"));
     }
-    let ours = executed.signatures.iter().find(|s| OUR_FAULT.iter().any(|o| s.0.starts_with(o)));
+    let ours = executed
+        .signatures
+        .iter()
+        .find(|s| OUR_FAULT.iter().any(|o| s.0.starts_with(o)));
     if let Some(ours) = ours {
         return Err(format!("the machine's own invariant is broken: {ours}"));
     }

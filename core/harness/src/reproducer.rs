@@ -15,14 +15,26 @@ const MARK: &str = "# reproduces ";
 
 /// The reproducer of a finding: `program` under `under`, with the decisions that show it.
 #[must_use]
-pub fn reproducer(program: &Program, under: &RulesText, signature: &Signature, found: &Found) -> Program {
+pub fn reproducer(
+    program: &Program,
+    under: &RulesText,
+    signature: &Signature,
+    found: &Found,
+) -> Program {
     let mut out = program.clone();
     out.rules = laid_over(&program.rules, under);
-    let mut decisions: Vec<u16> = found.choices.iter().map(|&c| u16::try_from(c).unwrap_or(u16::MAX)).collect();
+    let mut decisions: Vec<u16> = found
+        .choices
+        .iter()
+        .map(|&c| u16::try_from(c).unwrap_or(u16::MAX))
+        .collect();
     while decisions.last() == Some(&0) {
         decisions.pop();
     }
-    out.schedule = Some(Schedule { decisions, ..Schedule::default() });
+    out.schedule = Some(Schedule {
+        decisions,
+        ..Schedule::default()
+    });
     out.expects = vec![expectation(signature, &found.outcome)];
     out
 }
@@ -43,11 +55,21 @@ pub fn named_signature(text: &str) -> Option<Signature> {
 fn expectation(signature: &Signature, outcome: &Outcome) -> Expect {
     let mut expect = Expect::default();
     if signature.is_stop() {
-        let livelock = outcome.stop.as_ref().is_some_and(|s| s.kind == rt::StopKind::Livelock);
-        expect.stop = Some(StopExpect::Found(Some(if livelock { StopKind::Livelock } else { StopKind::Deadlock })));
+        let livelock = outcome
+            .stop
+            .as_ref()
+            .is_some_and(|s| s.kind == rt::StopKind::Livelock);
+        expect.stop = Some(StopExpect::Found(Some(if livelock {
+            StopKind::Livelock
+        } else {
+            StopKind::Deadlock
+        })));
     }
     if signature.is_report() {
-        let report = outcome.reports.iter().find(|r| crate::finding::report_signature(r) == *signature);
+        let report = outcome
+            .reports
+            .iter()
+            .find(|r| crate::finding::report_signature(r) == *signature);
         expect.report = report.map(|r| ReportExpect::Some {
             headline: r.title(),
             subject: subject(r).and_then(|s| Name::new(&s)),
@@ -87,7 +109,15 @@ pub fn replay(program: &Program) -> Result<Replayed, Vec<Unsupported>> {
     let mut strategy = Replay::new(recorded_choices);
     let (outcome, moments) = recorded(|| litmus.run(&mut Deterministic::new(), &mut strategy));
     let unused = strategy.unused();
-    let diverged = strategy.diverged().or((unused > 0).then(|| decisions.len() - unused));
+    let diverged = strategy
+        .diverged()
+        .or((unused > 0).then(|| decisions.len() - unused));
     let signatures = signatures(litmus.machine(), &outcome);
-    Ok(Replayed { litmus, outcome, signatures, moments, diverged })
+    Ok(Replayed {
+        litmus,
+        outcome,
+        signatures,
+        moments,
+        diverged,
+    })
 }

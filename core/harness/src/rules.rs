@@ -10,7 +10,11 @@ pub fn machine_rules(text: &RulesText) -> Rules {
     let release = text.release.unwrap_or(Release::DEFAULT);
     let mut rules = Rules::release((release.major, release.minor, release.patch));
     // A cgroup version sets the gates that come with it, so it comes before them.
-    let (cgroup, rest): (Vec<Setting>, Vec<Setting>) = text.settings.iter().copied().partition(|s| s.name() == "cgroup");
+    let (cgroup, rest): (Vec<Setting>, Vec<Setting>) = text
+        .settings
+        .iter()
+        .copied()
+        .partition(|s| s.name() == "cgroup");
     for setting in cgroup.into_iter().chain(rest) {
         let known = match setting {
             Setting::Switch { .. } => rules.set(setting.name(), setting.value()),
@@ -24,9 +28,16 @@ pub fn machine_rules(text: &RulesText) -> Rules {
 /// `over` laid over `base`: a release replaces the release, a setting the setting of the same switch or guard.
 #[must_use]
 pub fn laid_over(base: &RulesText, over: &RulesText) -> RulesText {
-    let kept = base.settings.iter().filter(|b| !over.settings.iter().any(|o| o.same_subject(**b)));
+    let kept = base
+        .settings
+        .iter()
+        .filter(|b| !over.settings.iter().any(|o| o.same_subject(**b)));
     let settings = kept.chain(&over.settings).copied().collect();
-    RulesText { at: base.at, release: over.release.or(base.release), settings }
+    RulesText {
+        at: base.at,
+        release: over.release.or(base.release),
+        settings,
+    }
 }
 
 /// The rules as one word a setting, such as `v4.15 fs_reclaim=F2`.
@@ -37,7 +48,11 @@ pub fn spelled(text: &RulesText) -> String {
         Setting::Switch { .. } => format!("{}={}", s.name(), s.value()),
         Setting::Guard { .. } => format!("guard:{}={}", s.name(), s.value()),
     });
-    release.into_iter().chain(settings).collect::<Vec<_>>().join(" ")
+    release
+        .into_iter()
+        .chain(settings)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 #[cfg(test)]
@@ -49,8 +64,16 @@ mod tests {
     fn the_machine_knows_every_switch_value_and_guard_of_the_language() {
         for (s, spec) in SWITCHES.iter().enumerate() {
             for value in 0..spec.values.len() {
-                let setting = Setting::Switch { switch: s as u8, value: value as u8 };
-                assert!(Rules::default().set(setting.name(), setting.value()), "{}={}", setting.name(), setting.value());
+                let setting = Setting::Switch {
+                    switch: s as u8,
+                    value: value as u8,
+                };
+                assert!(
+                    Rules::default().set(setting.name(), setting.value()),
+                    "{}={}",
+                    setting.name(),
+                    setting.value()
+                );
             }
         }
         for (guard, _) in GUARDS {
@@ -60,8 +83,14 @@ mod tests {
 
     #[test]
     fn later_settings_win() {
-        let base = RulesText { settings: vec![Setting::switch("fs_reclaim", "F2").unwrap()], ..RulesText::default() };
-        let over = RulesText { settings: vec![Setting::switch("fs_reclaim", "F5").unwrap()], ..RulesText::default() };
+        let base = RulesText {
+            settings: vec![Setting::switch("fs_reclaim", "F2").unwrap()],
+            ..RulesText::default()
+        };
+        let over = RulesText {
+            settings: vec![Setting::switch("fs_reclaim", "F5").unwrap()],
+            ..RulesText::default()
+        };
         assert_eq!(spelled(&laid_over(&base, &over)), "fs_reclaim=F5");
     }
 }

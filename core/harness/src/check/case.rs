@@ -42,13 +42,29 @@ pub struct CaseResult {
 pub fn cases(program: &Program, over: Option<&RulesText>) -> Vec<Case> {
     if let Some(over) = over {
         let wanted = machine_rules(&laid_over(&program.rules, over));
-        let expect = program.expects.iter().find(|e| machine_rules(&laid_over(&program.rules, &e.under)) == wanted);
-        return vec![Case { under: over.clone(), expect: expect.cloned() }];
+        let expect = program
+            .expects
+            .iter()
+            .find(|e| machine_rules(&laid_over(&program.rules, &e.under)) == wanted);
+        return vec![Case {
+            under: over.clone(),
+            expect: expect.cloned(),
+        }];
     }
     if program.expects.is_empty() {
-        return vec![Case { under: RulesText::default(), expect: None }];
+        return vec![Case {
+            under: RulesText::default(),
+            expect: None,
+        }];
     }
-    program.expects.iter().map(|e| Case { under: e.under.clone(), expect: Some(e.clone()) }).collect()
+    program
+        .expects
+        .iter()
+        .map(|e| Case {
+            under: e.under.clone(),
+            expect: Some(e.clone()),
+        })
+        .collect()
 }
 
 impl Case {
@@ -62,9 +78,23 @@ impl Case {
         let litmus = Litmus::new(program, &rules)?;
         let search = search(&litmus, bounds, |_| false);
         let judgement = judge(program, &rules, bounds, &search);
-        let differs = self.expect.as_ref().map_or_else(Vec::new, |e| differences(e, &search, judgement.verdict));
-        let rules = if self.under.is_empty() { spelled(&text) } else { spelled(&self.under) };
-        Ok(CaseResult { rules, litmus, search, judgement, expect: self.expect.clone(), differs })
+        let differs = self
+            .expect
+            .as_ref()
+            .map_or_else(Vec::new, |e| differences(e, &search, judgement.verdict));
+        let rules = if self.under.is_empty() {
+            spelled(&text)
+        } else {
+            spelled(&self.under)
+        };
+        Ok(CaseResult {
+            rules,
+            litmus,
+            search,
+            judgement,
+            expect: self.expect.clone(),
+            differs,
+        })
     }
 }
 
@@ -81,20 +111,32 @@ fn differences(e: &Expect, found: &Search, verdict: Verdict) -> Vec<String> {
         out.extend(state_differs(state, found));
     }
     if let Some(expected) = e.verdict.filter(|v| *v != verdict) {
-        out.push(format!("verdict {} expected, {} found", expected.word(), verdict.word()));
+        out.push(format!(
+            "verdict {} expected, {} found",
+            expected.word(),
+            verdict.word()
+        ));
     }
     out.extend(found.faults.iter().map(|f| format!("internal fault: {f}")));
     out
 }
 
 fn stop_differs(expected: StopExpect, found: &Search) -> Option<String> {
-    let kinds: Vec<rt::StopKind> = found.found.values().filter_map(|f| f.outcome.stop.as_ref()).map(|s| s.kind).collect();
+    let kinds: Vec<rt::StopKind> = found
+        .found
+        .values()
+        .filter_map(|f| f.outcome.stop.as_ref())
+        .map(|s| s.kind)
+        .collect();
     match expected {
         StopExpect::Never if kinds.is_empty() => None,
         StopExpect::Never => Some(format!("no stop expected, {} found", stop_word(kinds[0]))),
         StopExpect::Found(None) if !kinds.is_empty() => None,
         StopExpect::Found(Some(kind)) if kinds.iter().any(|&k| is_kind(k, kind)) => None,
-        StopExpect::Found(kind) => Some(format!("stop expected{}, none such found", kind.map_or(String::new(), |k| format!(" ({})", k.word())))),
+        StopExpect::Found(kind) => Some(format!(
+            "stop expected{}, none such found",
+            kind.map_or(String::new(), |k| format!(" ({})", k.word()))
+        )),
     }
 }
 
@@ -105,22 +147,36 @@ fn is_kind(found: rt::StopKind, expected: StopKind) -> bool {
 fn report_differs(expected: &ReportExpect, found: &Search) -> Option<String> {
     let mut reports = found.found.values().flat_map(|f| &f.outcome.reports);
     match expected {
-        ReportExpect::None => reports.next().map(|r| format!("no report expected, \"{}\" found", r.title())),
-        ReportExpect::Some { headline, subject: about } => {
+        ReportExpect::None => reports
+            .next()
+            .map(|r| format!("no report expected, \"{}\" found", r.title())),
+        ReportExpect::Some {
+            headline,
+            subject: about,
+        } => {
             let about = about.as_ref().map(ToString::to_string);
             let fits = |r: &ksplat_lockdep::Report| {
                 r.title().contains(headline.as_str()) && (about.is_none() || subject(r) == about)
             };
-            let about = about.as_ref().map_or(String::new(), |a| format!(" about {a}"));
-            (!reports.any(fits)).then(|| format!("report \"{headline}\"{about} expected, none such found"))
+            let about = about
+                .as_ref()
+                .map_or(String::new(), |a| format!(" about {a}"));
+            (!reports.any(fits))
+                .then(|| format!("report \"{headline}\"{about} expected, none such found"))
         }
     }
 }
 
 fn state_differs(expected: &StateExpect, found: &Search) -> Option<String> {
-    let mut kinds = found.found.values().flat_map(|f| &f.outcome.breaks).map(|b| b.kind.replace('-', "_"));
+    let mut kinds = found
+        .found
+        .values()
+        .flat_map(|f| &f.outcome.breaks)
+        .map(|b| b.kind.replace('-', "_"));
     match expected {
-        StateExpect::Ok => kinds.next().map(|k| format!("no broken state expected, {k} found")),
+        StateExpect::Ok => kinds
+            .next()
+            .map(|k| format!("no broken state expected, {k} found")),
         StateExpect::Broken(name) => {
             let name = name.to_string();
             (!kinds.any(|k| k == name)).then(|| format!("broken state {name} expected, not found"))

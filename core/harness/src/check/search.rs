@@ -37,7 +37,13 @@ pub struct Bounds {
 impl Default for Bounds {
     /// 10,000 schedules of the portfolio.
     fn default() -> Self {
-        Self { schedules: 10_000, time: None, strategy: StrategySpec::default(), seed: 0, runtime: Runtime::default() }
+        Self {
+            schedules: 10_000,
+            time: None,
+            strategy: StrategySpec::default(),
+            seed: 0,
+            runtime: Runtime::default(),
+        }
     }
 }
 
@@ -82,20 +88,29 @@ impl Search {
         if outcome.stop.is_none() && outcome.reports.is_empty() && outcome.breaks.is_empty() {
             return;
         }
-        let new: Vec<Signature> =
-            signatures(litmus.machine(), &outcome).into_iter().filter(|s| !self.found.contains_key(s)).collect();
+        let new: Vec<Signature> = signatures(litmus.machine(), &outcome)
+            .into_iter()
+            .filter(|s| !self.found.contains_key(s))
+            .collect();
         if new.is_empty() {
             return;
         }
         let choices = choices();
         for signature in new {
-            let found = Found { schedule: self.schedules, choices: choices.clone(), outcome: outcome.clone() };
+            let found = Found {
+                schedule: self.schedules,
+                choices: choices.clone(),
+                outcome: outcome.clone(),
+            };
             self.found.insert(signature, found);
         }
     }
 
     /// Signatures of stops, reports or states, as `which` picks.
-    pub fn signatures(&self, which: impl Fn(&Signature) -> bool) -> impl Iterator<Item = (&Signature, &Found)> {
+    pub fn signatures(
+        &self,
+        which: impl Fn(&Signature) -> bool,
+    ) -> impl Iterator<Item = (&Signature, &Found)> {
         self.found.iter().filter(move |(s, _)| which(s))
     }
 
@@ -139,7 +154,13 @@ pub fn search(litmus: &Litmus, bounds: &Bounds, mut done: impl FnMut(&Search) ->
     out
 }
 
-fn deterministic(litmus: &Litmus, bounds: &Bounds, out: &mut Search, done: &mut dyn FnMut(&Search) -> bool, late: &dyn Fn() -> bool) {
+fn deterministic(
+    litmus: &Litmus,
+    bounds: &Bounds,
+    out: &mut Search,
+    done: &mut dyn FnMut(&Search) -> bool,
+    late: &dyn Fn() -> bool,
+) {
     let mut executor = Deterministic::new();
     let mut strategy = bounds.strategy.build(litmus.machine(), bounds.seed);
     while out.schedules < bounds.schedules && !late() {
@@ -164,7 +185,9 @@ fn under_shuttle(litmus: &Litmus, bounds: &Bounds, late: &dyn Fn() -> bool) -> S
     let mut seed = bounds.seed;
     while left > 0 && !late() {
         let now = left.min(500);
-        let Ok(fresh) = Litmus::new(litmus.program(), litmus.machine().rules()) else { break };
+        let Ok(fresh) = Litmus::new(litmus.program(), litmus.machine().rules()) else {
+            break;
+        };
         let seen = Arc::clone(&seen);
         let strategy = bounds.strategy.build(litmus.machine(), seed);
         let scheduler = StrategyScheduler::new(strategy, usize::try_from(now).unwrap_or(500));
@@ -173,7 +196,9 @@ fn under_shuttle(litmus: &Litmus, bounds: &Bounds, late: &dyn Fn() -> bool) -> S
         shuttle_engine::Runner::new(scheduler, config).run(move || {
             let outcome = fresh.run_in_shuttle();
             let choices = || fresh.machine().choices();
-            seen.lock().unwrap_or_else(PoisonError::into_inner).add(&fresh, outcome, choices);
+            seen.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .add(&fresh, outcome, choices);
         });
         left -= now;
         seed = seed.wrapping_add(1);

@@ -30,8 +30,16 @@ pub fn judge(program: &Program, rules: &Rules, bounds: &Bounds, found: &Search) 
         (false, false, false) if found.given_up > found.schedules / 2 => Verdict::Undecided,
         (false, false, false) => Verdict::Clean,
     };
-    let guard = if verdict == Verdict::FalsePositive { guard_of(program, rules, bounds) } else { None };
-    Judgement { verdict, guard, bounds: in_words(found) }
+    let guard = if verdict == Verdict::FalsePositive {
+        guard_of(program, rules, bounds)
+    } else {
+        None
+    };
+    Judgement {
+        verdict,
+        guard,
+        bounds: in_words(found),
+    }
 }
 
 /// The bounds of a search in words.
@@ -56,7 +64,10 @@ fn guard_of(program: &Program, rules: &Rules, bounds: &Bounds) -> Option<(&'stat
             return None;
         }
         let litmus = Litmus::new(program, &without).ok()?;
-        let bounds = Bounds { schedules: bounds.schedules.min(2_000), ..bounds.clone() };
+        let bounds = Bounds {
+            schedules: bounds.schedules.min(2_000),
+            ..bounds.clone()
+        };
         let found = search(&litmus, &bounds, Search::stops);
         found.stops().then_some((*guard, found.schedules))
     })

@@ -64,5 +64,7 @@ pub fn from_prefix(bytes: &[u8]) -> Result<(Program, &[u8]), BinaryError> {
     if found != VERSION {
         return Err(BinaryError::Version { found });
     }
-    postcard::take_from_bytes(rest).map_err(|why| BinaryError::Undecodable { why: why.to_string() })
+    postcard::take_from_bytes(rest).map_err(|why| BinaryError::Undecodable {
+        why: why.to_string(),
+    })
 }

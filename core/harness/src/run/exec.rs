@@ -16,13 +16,21 @@ use ksplat_lockdep::Read;
 /// A place in the program text as the machine carries it: line and column.
 #[must_use]
 pub fn site(at: At) -> u32 {
-    if at.is_known() { at.line.min(0xf_ffff) << 12 | at.column.min(0xfff) } else { 0 }
+    if at.is_known() {
+        at.line.min(0xf_ffff) << 12 | at.column.min(0xfff)
+    } else {
+        0
+    }
 }
 
 /// Line and column of a site; `None` for no place.
 #[must_use]
 pub const fn place(site: u32) -> Option<(u32, u32)> {
-    if site == 0 { None } else { Some((site >> 12, site & 0xfff)) }
+    if site == 0 {
+        None
+    } else {
+        Some((site >> 12, site & 0xfff))
+    }
 }
 
 impl World {
@@ -45,8 +53,17 @@ impl World {
         match &stmt.op {
             Op::Do(what) => self.perform(*what, f),
             Op::Lock(acquire, block) => self.lock(*acquire, block.as_ref(), stmt, f),
-            Op::Unlock { lock, mode, flavour } => self.unlock(*lock, *mode, *flavour, f),
-            Op::Trylock { acquire, keep, then, otherwise } => self.trylock(*acquire, *keep, then, otherwise, f),
+            Op::Unlock {
+                lock,
+                mode,
+                flavour,
+            } => self.unlock(*lock, *mode, *flavour, f),
+            Op::Trylock {
+                acquire,
+                keep,
+                then,
+                otherwise,
+            } => self.trylock(*acquire, *keep, then, otherwise, f),
             Op::Downgrade(lock) => {
                 if let Some(lock) = self.locks[lock.lock.index()].lock() {
                     lock.downgrade();
@@ -54,7 +71,11 @@ impl World {
             }
             Op::Map(verb, lock) => self.map(*verb, lock.index()),
             Op::Scope(scope, block) => self.scope(*scope, block, f),
-            Op::If { cond, then, otherwise } => {
+            Op::If {
+                cond,
+                then,
+                otherwise,
+            } => {
                 let block = if self.holds(cond, f) { then } else { otherwise };
                 self.block(block, f);
             }
@@ -62,12 +83,31 @@ impl World {
             Op::Loop(times, block) => (0..*times).for_each(|_| self.block(block, f)),
             Op::Call(function) => self.body(&self.program.functions[*function].body, f.gfp),
             Op::Assert(cond) => self.assert(cond, stmt.at, f),
-            Op::Set(flag, on) => self.vars.update(&self.vars.flags[flag.index()], |_| i64::from(*on)),
-            Op::Count(counter, change) => self.vars.update(&self.vars.counters[counter.index()], |v| changed(v, *change)),
-            Op::Complete { completion, all: false } => self.completions[completion.index()].complete(),
-            Op::Complete { completion, all: true } => self.completions[completion.index()].complete_all(),
-            Op::WaitFor { completion, timeout } => self.wait_for(completion.index(), *timeout),
-            Op::WaitEvent { queue, until, timeout } => self.wait_event(queue.index(), until, *timeout, f),
+            Op::Set(flag, on) => self
+                .vars
+                .update(&self.vars.flags[flag.index()], |_| i64::from(*on)),
+            Op::Count(counter, change) => {
+                self.vars.update(&self.vars.counters[counter.index()], |v| {
+                    changed(v, *change)
+                })
+            }
+            Op::Complete {
+                completion,
+                all: false,
+            } => self.completions[completion.index()].complete(),
+            Op::Complete {
+                completion,
+                all: true,
+            } => self.completions[completion.index()].complete_all(),
+            Op::WaitFor {
+                completion,
+                timeout,
+            } => self.wait_for(completion.index(), *timeout),
+            Op::WaitEvent {
+                queue,
+                until,
+                timeout,
+            } => self.wait_event(queue.index(), until, *timeout, f),
             Op::WakeUp { queue, .. } => self.queues[queue.index()].wake_up(),
             Op::SpinUntil(cond) => {
                 while !self.holds(cond, f) {
@@ -90,7 +130,9 @@ impl World {
             Do::LocalIrqDisable => e.local_irq_disable(),
             Do::LocalIrqEnable => e.local_irq_enable(),
             Do::LocalIrqSave => f.save_irq(e.local_irq_save()),
-            Do::LocalIrqRestore => e.local_irq_restore(f.restore_irq().unwrap_or(IrqFlags::new(true))),
+            Do::LocalIrqRestore => {
+                e.local_irq_restore(f.restore_irq().unwrap_or(IrqFlags::new(true)))
+            }
             Do::LocalBhDisable => e.local_bh_disable(),
             Do::LocalBhEnable => e.local_bh_enable(),
             Do::PreemptDisable => {
@@ -104,7 +146,9 @@ impl World {
             Do::MemallocNofsSave => save_pf(f, PF_MEMALLOC_NOFS),
             Do::MemallocNoioSave => save_pf(f, PF_MEMALLOC_NOIO),
             Do::MemallocNoreclaimSave => save_pf(f, PF_MEMALLOC),
-            Do::MemallocNofsRestore | Do::MemallocNoioRestore | Do::MemallocNoreclaimRestore => restore_pf(f),
+            Do::MemallocNofsRestore | Do::MemallocNoioRestore | Do::MemallocNoreclaimRestore => {
+                restore_pf(f)
+            }
             Do::MightSleep => e.might_sleep(),
             Do::CondResched | Do::Schedule | Do::Msleep => {
                 e.might_sleep();
@@ -121,12 +165,18 @@ impl World {
             Nest::Subclass(n) => (n, None),
             Nest::Lock(lock) => (0, self.locks[lock.lock.index()].map()),
         };
-        How { irq: irq(a.flavour), subclass, nest }
+        How {
+            irq: irq(a.flavour),
+            subclass,
+            nest,
+        }
     }
 
     fn lock(&self, a: Acquire, block: Option<&Block>, stmt: &Stmt, f: &mut Frame) {
         let index = a.lock.lock.index();
-        let Some(lock) = self.locks[index].lock() else { return };
+        let Some(lock) = self.locks[index].lock() else {
+            return;
+        };
         let how = self.how(a);
         let flags = match a.mode {
             Mode::Exclusive => lock.lock(how),
@@ -141,9 +191,17 @@ impl World {
         give(lock, a, flags);
     }
 
-    fn unlock(&self, lock: LockRef, mode: Mode, flavour: crate::program::op::Flavour, f: &mut Frame) {
+    fn unlock(
+        &self,
+        lock: LockRef,
+        mode: Mode,
+        flavour: crate::program::op::Flavour,
+        f: &mut Frame,
+    ) {
         let index = lock.lock.index();
-        let Some(lock) = self.locks[index].lock() else { return };
+        let Some(lock) = self.locks[index].lock() else {
+            return;
+        };
         let flags = f.gave(index);
         match mode {
             Mode::Exclusive => lock.unlock(irq(flavour), flags),
@@ -153,7 +211,9 @@ impl World {
 
     fn trylock(&self, a: Acquire, keep: bool, then: &Block, otherwise: &Block, f: &mut Frame) {
         let index = a.lock.lock.index();
-        let Some(lock) = self.locks[index].lock() else { return };
+        let Some(lock) = self.locks[index].lock() else {
+            return;
+        };
         let how = self.how(a);
         let got = match a.mode {
             Mode::Exclusive => lock.trylock(how),
@@ -173,7 +233,9 @@ impl World {
     }
 
     fn map(&self, verb: MapVerb, index: usize) {
-        let super::locks::Object::Map(map) = &self.locks[index] else { return };
+        let super::locks::Object::Map(map) = &self.locks[index] else {
+            return;
+        };
         match verb {
             MapVerb::Acquire => map.acquire(Read::Exclusive),
             MapVerb::AcquireRead => map.acquire(Read::Recursive),
@@ -255,15 +317,21 @@ impl World {
 
     fn assert(&self, cond: &Cond, at: At, f: &Frame) {
         if !self.holds(cond, f) {
-            current().machine().state_break("assertion", || format!("the assertion at {at} does not hold"));
+            current().machine().state_break("assertion", || {
+                format!("the assertion at {at} does not hold")
+            });
         }
     }
 
     fn raise(&self, irq: crate::program::Id<crate::program::handler::Irq>) {
         let e = current();
-        let Some(target) = self.roles.irq(irq) else { return };
+        let Some(target) = self.roles.irq(irq) else {
+            return;
+        };
         e.point(OpKind::Cpu, ResId::cpu(self.machine_cpu(target)));
-        record(EventKind::Wake, || format!("raises {}", e.machine().entity(target).name()));
+        record(EventKind::Wake, || {
+            format!("raises {}", e.machine().entity(target).name())
+        });
         e.machine().raise_irq(target);
     }
 
@@ -295,7 +363,9 @@ impl World {
         let truth = match term.atom {
             Atom::Maybe => current().machine().choose(2) == 1,
             Atom::Flag(flag) => self.vars.flags[flag.index()].get() != 0,
-            Atom::Counter { counter, is, value } => is.holds(self.vars.counters[counter.index()].get() as i32, value),
+            Atom::Counter { counter, is, value } => {
+                is.holds(self.vars.counters[counter.index()].get() as i32, value)
+            }
             Atom::Holds(var) => self.holding(var, f).is_some(),
             Atom::Page { bit, page } => self.page_bit(bit, page),
             Atom::Done(completion) => self.completions[completion.index()].is_done(),

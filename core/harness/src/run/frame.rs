@@ -22,7 +22,11 @@ impl Frame {
     /// An activation with empty variables.
     #[must_use]
     pub fn new(gfp: u32, locals: usize) -> Self {
-        Self { gfp, locals: SmallVec::from_elem(None, locals), ..Self::default() }
+        Self {
+            gfp,
+            locals: SmallVec::from_elem(None, locals),
+            ..Self::default()
+        }
     }
 
     /// `local_irq_save`.
@@ -42,7 +46,10 @@ impl Frame {
 
     /// The flags that a lock was taken with last; enabled if this body never took it.
     pub fn gave(&mut self, lock: usize) -> IrqFlags {
-        let at = self.lock_flags.iter().rposition(|(l, _)| usize::from(*l) == lock);
+        let at = self
+            .lock_flags
+            .iter()
+            .rposition(|(l, _)| usize::from(*l) == lock);
         at.map_or(IrqFlags::new(true), |at| self.lock_flags.remove(at).1)
     }
 

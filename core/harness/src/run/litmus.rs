@@ -9,7 +9,8 @@ use super::vars::{Variable, Variables};
 use super::works::{Queue, WorkItem, Works};
 use crate::program::Program;
 use ksplat_kernel::rt::{
-    Deterministic, EntityId, Machine, MachineSpec, Outcome, ResKind, Strategy, run_in_shuttle, run_on_threads,
+    Deterministic, EntityId, Machine, MachineSpec, Outcome, ResKind, Strategy, run_in_shuttle,
+    run_on_threads,
 };
 use ksplat_kernel::rules::{DelegateRelease, Rules};
 use ksplat_kernel::sync::{Completion, Rcu, WaitQueue};
@@ -110,19 +111,41 @@ impl World {
     fn new(m: &mut Machine, program: &Program, roles: Roles) -> Self {
         let reach = Reach::of(program, &roles);
         let locks = locks::make(m, program);
-        let flags = program.flags.iter().map(|f| Variable::new(m, &f.name.to_string(), i64::from(f.on))).collect();
-        let counters = program.counters.iter().map(|c| Variable::new(m, &c.name.to_string(), i64::from(c.start))).collect();
+        let flags = program
+            .flags
+            .iter()
+            .map(|f| Variable::new(m, &f.name.to_string(), i64::from(f.on)))
+            .collect();
+        let counters = program
+            .counters
+            .iter()
+            .map(|c| Variable::new(m, &c.name.to_string(), i64::from(c.start)))
+            .collect();
         let vars = Variables::new(m, flags, counters, reach.variables);
         let completions = program.completions.iter().zip(&reach.completions);
-        let completions = completions.map(|(c, &enders)| Completion::new(m, &c.name.to_string(), enders)).collect();
+        let completions = completions
+            .map(|(c, &enders)| Completion::new(m, &c.name.to_string(), enders))
+            .collect();
         let queues = program.wait_queues.iter().zip(&reach.queues);
-        let queues =
-            queues.map(|(q, &enders)| WaitQueue::new(m, ResKind::WaitQueue, &q.name.to_string(), enders)).collect();
+        let queues = queues
+            .map(|(q, &enders)| WaitQueue::new(m, ResKind::WaitQueue, &q.name.to_string(), enders))
+            .collect();
         let works = works(m, program, &roles);
         let rcu = Rcu::new(m);
         let slots = program.slots.iter().map(|_| Mutex::default()).collect();
         let memory = super::memory::Memory::new(m, program, &roles);
-        Self { program: program.clone(), roles, locks, vars, completions, queues, works, rcu, slots, memory }
+        Self {
+            program: program.clone(),
+            roles,
+            locks,
+            vars,
+            completions,
+            queues,
+            works,
+            rcu,
+            slots,
+            memory,
+        }
     }
 
     fn reset(&self) {
@@ -131,7 +154,9 @@ impl World {
         self.works.reset();
         self.rcu.reset();
         for slot in &self.slots {
-            *slot.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
+            *slot
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner) = None;
         }
         self.memory.reset();
     }
@@ -140,12 +165,17 @@ impl World {
 fn works(m: &mut Machine, program: &Program, roles: &Roles) -> Works {
     let maps = m.rules().work_maps;
     let queues = program.workqueues.iter().enumerate();
-    let queues = queues.map(|(i, q)| Queue::new(m, &q.name.to_string(), roles.workers(i), maps)).collect();
+    let queues = queues
+        .map(|(i, q)| Queue::new(m, &q.name.to_string(), roles.workers(i), maps))
+        .collect();
     let items = program.works.iter().map(|w| {
         let queue = w.queue.index();
         WorkItem::new(m, &w.name.to_string(), queue, roles.workers(queue), maps)
     });
-    Works { queues, items: items.collect() }
+    Works {
+        queues,
+        items: items.collect(),
+    }
 }
 
 impl ksplat_kernel::rt::World for World {
@@ -153,7 +183,9 @@ impl ksplat_kernel::rt::World for World {
         match self.roles.role(entity) {
             Role::Task(i) => self.task(i),
             Role::Irq(i) => self.body(&self.program.irqs.0[i].body, 0),
-            Role::Worker { queue } => self.works.serve(queue, |item| self.body(&self.program.works.0[item].body, 0)),
+            Role::Worker { queue } => self
+                .works
+                .serve(queue, |item| self.body(&self.program.works.0[item].body, 0)),
             Role::Kswapd => self.kswapd(),
             Role::ReleaseWorker => self.release_worker(),
         }

@@ -1,8 +1,8 @@
 //! The locks of a program on a machine.
 
+use crate::program::Program;
 use crate::program::decl::{Lock as Declared, LockKind as Kind};
 use crate::program::op::Flavour;
-use crate::program::Program;
 use ksplat_kernel::rt::{CpuId, Machine, current};
 use ksplat_kernel::sync::{Irq, Lock, LockKind, LockMap, Map};
 use ksplat_lockdep::Key;
@@ -63,23 +63,38 @@ pub fn supported(lock: &Declared) -> bool {
 /// On a lock that is not [`supported`].
 pub fn make(m: &mut Machine, program: &Program) -> Vec<Object> {
     let mut classes: BTreeMap<String, Key> = BTreeMap::new();
-    program.locks.iter().map(|lock| make_one(m, lock, &mut classes)).collect()
+    program
+        .locks
+        .iter()
+        .map(|lock| make_one(m, lock, &mut classes))
+        .collect()
 }
 
 fn make_one(m: &mut Machine, lock: &Declared, classes: &mut BTreeMap<String, Key>) -> Object {
     let name = lock.name.to_string();
-    let class = lock.class.as_ref().map_or_else(|| name.clone(), ToString::to_string);
+    let class = lock
+        .class
+        .as_ref()
+        .map_or_else(|| name.clone(), ToString::to_string);
     let Some(kind) = kind(lock.kind) else {
         assert_eq!(lock.kind, Kind::LockMap, "only supported locks are made");
-        let key = *classes.entry(class.clone()).or_insert_with(|| LockMap::class(m, &class));
+        let key = *classes
+            .entry(class.clone())
+            .or_insert_with(|| LockMap::class(m, &class));
         return Object::Map(LockMap::new(m, &name, key));
     };
-    let key = *classes.entry(class.clone()).or_insert_with(|| kind.class(m, &class));
+    let key = *classes
+        .entry(class.clone())
+        .or_insert_with(|| kind.class(m, &class));
     if kind != LockKind::Local {
         return Object::Lock(Lock::new(m, kind, &name, Some(key)));
     }
     let cpus = m.nr_cpus() as u8;
-    Object::PerCpu((0..cpus).map(|cpu| Lock::new(m, kind, &format!("{name}/{}", CpuId(cpu).0), Some(key))).collect())
+    Object::PerCpu(
+        (0..cpus)
+            .map(|cpu| Lock::new(m, kind, &format!("{name}/{}", CpuId(cpu).0), Some(key)))
+            .collect(),
+    )
 }
 
 /// The flavour as the machine has it.

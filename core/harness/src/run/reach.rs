@@ -98,18 +98,33 @@ impl Effects {
                     self.block(program, block);
                 }
             }
-            Op::Scope(_, b) | Op::While(_, b) | Op::Loop(_, b) | Op::Serve(_, b) | Op::PageStat(_, b) | Op::WbStat(_, b) => {
+            Op::Scope(_, b)
+            | Op::While(_, b)
+            | Op::Loop(_, b)
+            | Op::Serve(_, b)
+            | Op::PageStat(_, b)
+            | Op::WbStat(_, b) => {
                 self.block(program, b);
             }
             Op::Invalidate(_, b) => {
                 self.callbacks(program);
                 self.block(program, b);
             }
-            Op::Trylock { then, otherwise, .. } | Op::If { then, otherwise, .. } => {
+            Op::Trylock {
+                then, otherwise, ..
+            }
+            | Op::If {
+                then, otherwise, ..
+            } => {
                 self.block(program, then);
                 self.block(program, otherwise);
             }
-            Op::Alloc { .. } | Op::Reclaim(..) | Op::Charge { .. } | Op::Page(..) | Op::Mapping(..) | Op::Mm(..) => {
+            Op::Alloc { .. }
+            | Op::Reclaim(..)
+            | Op::Charge { .. }
+            | Op::Page(..)
+            | Op::Mapping(..)
+            | Op::Mm(..) => {
                 self.callbacks(program);
             }
             _ => {}
@@ -129,7 +144,10 @@ impl Effects {
             return;
         }
         for (i, function) in program.functions.iter().enumerate() {
-            if matches!(function.kind, FunctionKind::ReleasePage | FunctionKind::MapBlocks) {
+            if matches!(
+                function.kind,
+                FunctionKind::ReleasePage | FunctionKind::MapBlocks
+            ) {
                 self.function(program, i);
             }
         }

@@ -48,12 +48,27 @@ impl Roles {
             if task.flags.contains(TaskFlag::Memalloc) {
                 pf |= PF_MEMALLOC;
             }
-            let kind = if daemon { EntityKind::Daemon } else { EntityKind::Task };
-            roles.add(Role::Task(i), EntitySpec { prio: task.prio, pf, ..spec(&task.name.to_string(), task.cpu, kind) });
+            let kind = if daemon {
+                EntityKind::Daemon
+            } else {
+                EntityKind::Task
+            };
+            roles.add(
+                Role::Task(i),
+                EntitySpec {
+                    prio: task.prio,
+                    pf,
+                    ..spec(&task.name.to_string(), task.cpu, kind)
+                },
+            );
         }
         for (i, irq) in program.irqs.iter().enumerate() {
             // Threaded handlers of PREEMPT_RT run at the middle of the real-time priorities.
-            let spec = EntitySpec { times: u16::from(irq.times), prio: 50, ..spec(&irq.name.to_string(), irq.cpu, EntityKind::HardIrq) };
+            let spec = EntitySpec {
+                times: u16::from(irq.times),
+                prio: 50,
+                ..spec(&irq.name.to_string(), irq.cpu, EntityKind::HardIrq)
+            };
             roles.add(Role::Irq(i), spec);
         }
         let cpus = program.machine.cpus.max(1);
@@ -61,14 +76,32 @@ impl Roles {
             for n in 0..q.workers.max(1) {
                 let name = format!("{}/{n}", q.name);
                 let cpu = (n % u16::from(cpus)) as u8;
-                roles.add(Role::Worker { queue }, EntitySpec { pf: PF_KTHREAD, ..spec(&name, cpu, EntityKind::Daemon) });
+                roles.add(
+                    Role::Worker { queue },
+                    EntitySpec {
+                        pf: PF_KTHREAD,
+                        ..spec(&name, cpu, EntityKind::Daemon)
+                    },
+                );
             }
         }
         if let Some(cpu) = program.machine.kswapd {
-            roles.add(Role::Kswapd, EntitySpec { pf: PF_KTHREAD, ..spec("kswapd0", cpu, EntityKind::Daemon) });
+            roles.add(
+                Role::Kswapd,
+                EntitySpec {
+                    pf: PF_KTHREAD,
+                    ..spec("kswapd0", cpu, EntityKind::Daemon)
+                },
+            );
         }
         if release_worker {
-            roles.add(Role::ReleaseWorker, EntitySpec { pf: PF_KTHREAD, ..spec("kworker/release", 0, EntityKind::Daemon) });
+            roles.add(
+                Role::ReleaseWorker,
+                EntitySpec {
+                    pf: PF_KTHREAD,
+                    ..spec("kworker/release", 0, EntityKind::Daemon)
+                },
+            );
         }
         roles
     }
@@ -99,7 +132,10 @@ impl Roles {
     /// The first entity with this role.
     #[must_use]
     pub fn find(&self, role: Role) -> Option<EntityId> {
-        self.roles.iter().position(|&r| r == role).map(EntityId::new)
+        self.roles
+            .iter()
+            .position(|&r| r == role)
+            .map(EntityId::new)
     }
 
     /// The interrupt's entity.
@@ -112,10 +148,21 @@ impl Roles {
     #[must_use]
     pub fn workers(&self, queue: usize) -> u64 {
         let is = |r: &Role| matches!(r, Role::Worker { queue: q } if *q == queue);
-        self.roles.iter().enumerate().filter(|(_, r)| is(r)).fold(0, |s, (i, _)| s | EntityId::new(i).bit())
+        self.roles
+            .iter()
+            .enumerate()
+            .filter(|(_, r)| is(r))
+            .fold(0, |s, (i, _)| s | EntityId::new(i).bit())
     }
 }
 
 fn spec(name: &str, cpu: u8, kind: EntityKind) -> EntitySpec {
-    EntitySpec { name: name.to_owned(), cpu: CpuId(cpu), kind, prio: 0, pf: 0, times: 0 }
+    EntitySpec {
+        name: name.to_owned(),
+        cpu: CpuId(cpu),
+        kind,
+        prio: 0,
+        pf: 0,
+        times: 0,
+    }
 }

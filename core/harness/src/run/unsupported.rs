@@ -19,17 +19,35 @@ pub struct Unsupported {
 #[must_use]
 pub fn unsupported(program: &Program) -> Vec<Unsupported> {
     let mut found = Vec::new();
-    let mut no = |at: At, what: &str| found.push(Unsupported { at, what: what.to_owned() });
-    program.locks.iter().filter(|l| !locks::supported(l)).for_each(|l| no(l.at, "this kind of lock, or a population of locks"));
+    let mut no = |at: At, what: &str| {
+        found.push(Unsupported {
+            at,
+            what: what.to_owned(),
+        })
+    };
+    program
+        .locks
+        .iter()
+        .filter(|l| !locks::supported(l))
+        .for_each(|l| no(l.at, "this kind of lock, or a population of locks"));
     program.softirqs.iter().for_each(|s| no(s.at, "a softirq"));
     program.timers.iter().for_each(|t| no(t.at, "a timer"));
     program.mempools.iter().for_each(|x| no(x.at, "a mempool"));
-    program.mms.iter().for_each(|x| no(x.at, "an address space"));
+    program
+        .mms
+        .iter()
+        .for_each(|x| no(x.at, "an address space"));
     program.devices.iter().for_each(|x| no(x.at, "a device"));
     program.wbs.iter().for_each(|x| no(x.at, "a bdi_writeback"));
     program.inodes.iter().for_each(|x| no(x.at, "an inode"));
-    let console = |f: &&crate::program::handler::Function| matches!(f.kind, FunctionKind::Console | FunctionKind::MapBlocks);
-    program.functions.iter().filter(console).for_each(|f| no(f.at, "this kind of callback"));
+    let console = |f: &&crate::program::handler::Function| {
+        matches!(f.kind, FunctionKind::Console | FunctionKind::MapBlocks)
+    };
+    program
+        .functions
+        .iter()
+        .filter(console)
+        .for_each(|f| no(f.at, "this kind of callback"));
     for (_, _, _, body) in program.bodies() {
         block(&body.block, program, &mut found);
     }
@@ -39,7 +57,10 @@ pub fn unsupported(program: &Program) -> Vec<Unsupported> {
 fn block(b: &Block, program: &Program, found: &mut Vec<Unsupported>) {
     for stmt in b {
         if let Some(what) = operation(&stmt.op, program) {
-            found.push(Unsupported { at: stmt.at, what: what.to_owned() });
+            found.push(Unsupported {
+                at: stmt.at,
+                what: what.to_owned(),
+            });
         }
         for inner in inner_blocks(&stmt.op) {
             block(inner, program, found);
@@ -58,20 +79,38 @@ fn inner_blocks(op: &Op) -> Vec<&Block> {
         | Op::PageStat(_, b)
         | Op::WbStat(_, b)
         | Op::Invalidate(_, b) => vec![b],
-        Op::Trylock { then, otherwise, .. } | Op::If { then, otherwise, .. } => vec![then, otherwise],
+        Op::Trylock {
+            then, otherwise, ..
+        }
+        | Op::If {
+            then, otherwise, ..
+        } => vec![then, otherwise],
         _ => vec![],
     }
 }
 
 fn operation(op: &Op, program: &Program) -> Option<&'static str> {
     Some(match op {
-        Op::Do(Do::RcuBarrier | Do::BlkStartPlug | Do::BlkFinishPlug | Do::RebuildZonelists) => "this operation",
-        Op::Do(Do::Printk | Do::LockdepPrints | Do::PrintkDeferredEnter | Do::PrintkDeferredExit) => "printing",
+        Op::Do(Do::RcuBarrier | Do::BlkStartPlug | Do::BlkFinishPlug | Do::RebuildZonelists) => {
+            "this operation"
+        }
+        Op::Do(
+            Do::Printk | Do::LockdepPrints | Do::PrintkDeferredEnter | Do::PrintkDeferredExit,
+        ) => "printing",
         Op::Scope(Scope::PrintkDeferred | Scope::Plug, _) => "this scope",
-        Op::Lock(a, _) | Op::Trylock { acquire: a, .. } if a.mode == Mode::Shared && program.locks.get(a.lock.lock).is_none_or(|l| !l.kind.has_readers()) => {
+        Op::Lock(a, _) | Op::Trylock { acquire: a, .. }
+            if a.mode == Mode::Shared
+                && program
+                    .locks
+                    .get(a.lock.lock)
+                    .is_none_or(|l| !l.kind.has_readers()) =>
+        {
             "reading a lock without readers"
         }
-        Op::Alloc { source: Source::Mempool(_) | Source::PageCache(_), .. } => "this kind of allocation",
+        Op::Alloc {
+            source: Source::Mempool(_) | Source::PageCache(_),
+            ..
+        } => "this kind of allocation",
         Op::Reclaim(ReclaimOf::Slab, _) => "shrink_slab by itself",
         Op::RaiseSoftirq(_) | Op::Timer(..) => "softirqs and timers",
         Op::CallRcu(_) => "call_rcu",
@@ -99,7 +138,10 @@ pub fn executable(program: &mut Program) {
         }
     }
     for function in &mut program.functions.0 {
-        if matches!(function.kind, FunctionKind::Console | FunctionKind::MapBlocks) {
+        if matches!(
+            function.kind,
+            FunctionKind::Console | FunctionKind::MapBlocks
+        ) {
             function.kind = FunctionKind::Plain;
         }
     }
@@ -131,15 +173,28 @@ fn bodies_mut(program: &mut Program) -> impl Iterator<Item = &mut Block> {
     let irqs = program.irqs.0.iter_mut().map(|i| &mut i.body.block);
     let works = program.works.0.iter_mut().map(|w| &mut w.body.block);
     let tasks = program.tasks.0.iter_mut().map(|t| &mut t.body.block);
-    functions.chain(shrinkers).chain(irqs).chain(works).chain(tasks)
+    functions
+        .chain(shrinkers)
+        .chain(irqs)
+        .chain(works)
+        .chain(tasks)
 }
 
 fn keep_executable(block: &mut Block, program: &Program) {
-    block.0.retain(|stmt| operation(&stmt.op, program).is_none());
+    block
+        .0
+        .retain(|stmt| operation(&stmt.op, program).is_none());
     for stmt in &mut block.0 {
         match &mut stmt.op {
-            Op::Lock(_, Some(b)) | Op::Scope(_, b) | Op::While(_, b) | Op::Loop(_, b) => keep_executable(b, program),
-            Op::Trylock { then, otherwise, .. } | Op::If { then, otherwise, .. } => {
+            Op::Lock(_, Some(b)) | Op::Scope(_, b) | Op::While(_, b) | Op::Loop(_, b) => {
+                keep_executable(b, program)
+            }
+            Op::Trylock {
+                then, otherwise, ..
+            }
+            | Op::If {
+                then, otherwise, ..
+            } => {
                 keep_executable(then, program);
                 keep_executable(otherwise, program);
             }

@@ -1,6 +1,8 @@
 //! Flags and counters: shared words whose every access is a visible operation.
 
-use ksplat_kernel::rt::{EventKind, Machine, Needs, OpKind, ResId, ResKind, Wait, WaitHow, current, record};
+use ksplat_kernel::rt::{
+    EventKind, Machine, Needs, OpKind, ResId, ResKind, Wait, WaitHow, current, record,
+};
 use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 
 /// A flag or counter.
@@ -14,7 +16,11 @@ pub struct Variable {
 impl Variable {
     /// A variable that starts every execution at `start`.
     pub fn new(m: &mut Machine, name: &str, start: i64) -> Self {
-        Self { res: m.add_resource(ResKind::Variable, name), value: AtomicI64::new(start), start }
+        Self {
+            res: m.add_resource(ResKind::Variable, name),
+            value: AtomicI64::new(start),
+            start,
+        }
     }
 
     /// Back to its start.
@@ -46,14 +52,27 @@ pub struct Variables {
 
 impl Variables {
     /// `enders`: the entities that may change a variable.
-    pub fn new(m: &mut Machine, flags: Vec<Variable>, counters: Vec<Variable>, enders: u64) -> Self {
+    pub fn new(
+        m: &mut Machine,
+        flags: Vec<Variable>,
+        counters: Vec<Variable>,
+        enders: u64,
+    ) -> Self {
         let changed = m.add_resource(ResKind::Variable, "a variable to change");
-        Self { flags, counters, changed, enders }
+        Self {
+            flags,
+            counters,
+            changed,
+            enders,
+        }
     }
 
     /// Back to their starts.
     pub fn reset(&self) {
-        self.flags.iter().chain(&self.counters).for_each(Variable::reset);
+        self.flags
+            .iter()
+            .chain(&self.counters)
+            .for_each(Variable::reset);
     }
 
     /// Changes a variable; whoever spins on one looks again.
@@ -66,10 +85,14 @@ impl Variables {
             variable.value.store(new, SeqCst);
             new
         } else {
-            let _ = variable.value.fetch_update(SeqCst, SeqCst, |v| Some(change(v)));
+            let _ = variable
+                .value
+                .fetch_update(SeqCst, SeqCst, |v| Some(change(v)));
             variable.get()
         };
-        record(EventKind::Step, || format!("{} = {new}", e.machine().resource(variable.res).name()));
+        record(EventKind::Step, || {
+            format!("{} = {new}", e.machine().resource(variable.res).name())
+        });
         if new != old {
             e.machine().wake(self.changed);
         }
@@ -78,6 +101,10 @@ impl Variables {
     /// Spins until somebody changes a variable.
     pub fn spin(&self) {
         let e = current();
-        e.block(Wait { res: self.changed, how: WaitHow::Spin, needs: Needs::AnyOf(self.enders) });
+        e.block(Wait {
+            res: self.changed,
+            how: WaitHow::Spin,
+            needs: Needs::AnyOf(self.enders),
+        });
     }
 }

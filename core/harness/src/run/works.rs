@@ -61,7 +61,15 @@ impl WorkItem {
             LockMap::new(m, &class, key)
         });
         let zero = || AtomicU64::new(0);
-        Self { queue, name: name.to_owned(), map, done, queued: zero(), run: zero(), running: zero() }
+        Self {
+            queue,
+            name: name.to_owned(),
+            map,
+            done,
+            queued: zero(),
+            run: zero(),
+            running: zero(),
+        }
     }
 
     fn pending(&self) -> bool {
@@ -101,12 +109,18 @@ impl Works {
         }
         let target = item.queued.load(SeqCst);
         let done = || item.run.load(SeqCst) >= target && item.running.load(SeqCst) == 0;
-        item.done.wait_event(WaitHow::Sleep, Needs::AnyOf(queue.workers), done);
+        item.done
+            .wait_event(WaitHow::Sleep, Needs::AnyOf(queue.workers), done);
     }
 
     /// `flush_workqueue()`: waits for every item of the queue.
     pub fn flush_queue(&self, queue: usize) {
-        for (i, _) in self.items.iter().enumerate().filter(|(_, item)| item.queue == queue) {
+        for (i, _) in self
+            .items
+            .iter()
+            .enumerate()
+            .filter(|(_, item)| item.queue == queue)
+        {
             self.flush(i);
         }
     }
@@ -115,21 +129,31 @@ impl Works {
     pub fn cancel_sync(&self, index: usize) {
         let item = &self.items[index];
         current().point(OpKind::Wake, self.queues[item.queue].idle.res());
-        record(EventKind::Step, || format!("cancel_work_sync {}", item.name));
+        record(EventKind::Step, || {
+            format!("cancel_work_sync {}", item.name)
+        });
         if let Some(map) = item.map {
             map.touch();
         }
         item.run.store(item.queued.load(SeqCst), SeqCst);
         let workers = self.queues[item.queue].workers;
-        item.done.wait_event(WaitHow::Sleep, Needs::AnyOf(workers), || item.running.load(SeqCst) == 0);
+        item.done
+            .wait_event(WaitHow::Sleep, Needs::AnyOf(workers), || {
+                item.running.load(SeqCst) == 0
+            });
     }
 
     /// Life of a worker: runs items one by one, for ever.
     pub fn serve(&self, queue: usize, run: impl Fn(usize)) {
         loop {
-            let Some(index) = self.take(queue) else { continue };
+            let Some(index) = self.take(queue) else {
+                continue;
+            };
             let item = &self.items[index];
-            let maps: Vec<LockMap> = [self.queues[queue].map, item.map].into_iter().flatten().collect();
+            let maps: Vec<LockMap> = [self.queues[queue].map, item.map]
+                .into_iter()
+                .flatten()
+                .collect();
             for map in &maps {
                 map.acquire(ksplat_lockdep::Read::Exclusive);
             }
@@ -144,9 +168,13 @@ impl Works {
 
     /// The next item of a queue; waits while there is none. `None`: another worker was faster.
     fn take(&self, queue: usize) -> Option<usize> {
-        let ready = |item: &WorkItem| item.queue == queue && item.pending() && item.running.load(SeqCst) == 0;
+        let ready = |item: &WorkItem| {
+            item.queue == queue && item.pending() && item.running.load(SeqCst) == 0
+        };
         let q = &self.queues[queue];
-        q.idle.wait_event(WaitHow::Idle, Needs::Anyone, || self.items.iter().any(ready));
+        q.idle.wait_event(WaitHow::Idle, Needs::Anyone, || {
+            self.items.iter().any(ready)
+        });
         let index = self.items.iter().position(ready)?;
         let item = &self.items[index];
         if item.running.compare_exchange(0, 1, SeqCst, SeqCst).is_err() {

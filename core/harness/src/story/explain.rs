@@ -10,17 +10,32 @@ use std::fmt::Write as _;
 pub fn findings(machine: &Machine, outcome: &Outcome) -> String {
     let mut out = String::new();
     for report in &outcome.reports {
-        let _ = writeln!(out, "lockdep reports: {}{}", report.title(), at(report.site));
+        let _ = writeln!(
+            out,
+            "lockdep reports: {}{}",
+            report.title(),
+            at(report.site)
+        );
         if let Some(subject) = crate::finding::subject(report) {
             let _ = writeln!(out, "  about {subject}");
         }
-        let held: Vec<String> = report.held.iter().map(|h| format!("{}{}", h.class, at(h.site))).collect();
+        let held: Vec<String> = report
+            .held
+            .iter()
+            .map(|h| format!("{}{}", h.class, at(h.site)))
+            .collect();
         if !held.is_empty() {
             let _ = writeln!(out, "  while holding {}", held.join(", "));
         }
     }
     for broken in &outcome.breaks {
-        let _ = writeln!(out, "broken state: {}: {}{}", broken.kind, broken.detail, at(broken.site));
+        let _ = writeln!(
+            out,
+            "broken state: {}: {}{}",
+            broken.kind,
+            broken.detail,
+            at(broken.site)
+        );
     }
     if let Some(stop) = &outcome.stop {
         out.push_str(&cycle(machine, stop));
@@ -32,7 +47,9 @@ pub fn findings(machine: &Machine, outcome: &Outcome) -> String {
 }
 
 fn at(site: u32) -> String {
-    place(site).map_or(String::new(), |(line, column)| format!(" (at {line}:{column})"))
+    place(site).map_or(String::new(), |(line, column)| {
+        format!(" (at {line}:{column})")
+    })
 }
 
 /// "X waits for R, which only Y can end", around the cycle.
@@ -54,7 +71,9 @@ pub fn cycle(machine: &Machine, stop: &Stop) -> String {
 
 fn sentence(machine: &Machine, w: &StuckWait) -> String {
     let who = machine.entity(w.waiter).name();
-    let enders: Vec<&str> = members(w.needs).map(|id| machine.entity(id).name()).collect();
+    let enders: Vec<&str> = members(w.needs)
+        .map(|id| machine.entity(id).name())
+        .collect();
     let ended = match enders.as_slice() {
         [] => "which nobody can end".to_owned(),
         [one] if *one == who => "which only itself can end".to_owned(),
@@ -62,10 +81,21 @@ fn sentence(machine: &Machine, w: &StuckWait) -> String {
         many => format!("which only {} can end", many.join(" or ")),
     };
     match w.wait {
-        None => format!("{who} waits for cpu{}, {ended}", machine.entity(w.waiter).cpu().0),
+        None => format!(
+            "{who} waits for cpu{}, {ended}",
+            machine.entity(w.waiter).cpu().0
+        ),
         Some(wait) => {
-            let how = if wait.how == WaitHow::Spin { "spins on" } else { "waits for" };
-            format!("{who} {how} {}, {ended}{}", machine.resource(wait.res).name(), at(w.site))
+            let how = if wait.how == WaitHow::Spin {
+                "spins on"
+            } else {
+                "waits for"
+            };
+            format!(
+                "{who} {how} {}, {ended}{}",
+                machine.resource(wait.res).name(),
+                at(w.site)
+            )
         }
     }
 }

@@ -68,7 +68,10 @@ impl<S: Subscriber> Layer<S> for Recorder {
         }
         let mut moment = Moment::default();
         event.record(&mut moment);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(moment);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(moment);
     }
 }
 

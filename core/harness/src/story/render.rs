@@ -19,20 +19,41 @@ pub fn steps(moments: &[Moment]) -> String {
     let width = (WIDTH - GUTTER) / columns - 1;
     let mut out = String::new();
     if columns > 1 {
-        let heads: Vec<String> = cpus.iter().map(|c| format!("{:<width$}", format!("CPU {c}"))).collect();
-        let _ = writeln!(out, "{:>4} {:<5} {}", "step", "line", heads.join(" ").trim_end());
+        let heads: Vec<String> = cpus
+            .iter()
+            .map(|c| format!("{:<width$}", format!("CPU {c}")))
+            .collect();
+        let _ = writeln!(
+            out,
+            "{:>4} {:<5} {}",
+            "step",
+            "line",
+            heads.join(" ").trim_end()
+        );
     } else {
         let _ = writeln!(out, "{:>4} {:<5} what happens", "step", "line");
     }
     let mut last_task = None;
     for (number, m) in moments.iter().enumerate() {
-        let column = if columns > 1 { cpus.iter().position(|&c| c == m.cpu).unwrap_or(0) } else { 0 };
-        let whose = if last_task == Some(m.entity) { String::new() } else { whose(m, columns > 1 || cpus.len() == 1) };
+        let column = if columns > 1 {
+            cpus.iter().position(|&c| c == m.cpu).unwrap_or(0)
+        } else {
+            0
+        };
+        let whose = if last_task == Some(m.entity) {
+            String::new()
+        } else {
+            whose(m, columns > 1 || cpus.len() == 1)
+        };
         last_task = Some(m.entity);
         let line = place(m.site as u32).map_or(String::new(), |(line, _)| line.to_string());
         let text = ascii(&format!("{whose}{}", what(m)));
         for (i, part) in wrap(&text, width).iter().enumerate() {
-            let head = if i == 0 { format!("{:>4} {line:<5} ", number + 1) } else { " ".repeat(GUTTER) };
+            let head = if i == 0 {
+                format!("{:>4} {line:<5} ", number + 1)
+            } else {
+                " ".repeat(GUTTER)
+            };
             let indent = " ".repeat(column * (width + 1));
             let _ = writeln!(out, "{}", format!("{head}{indent}{part}").trim_end());
         }
@@ -41,7 +62,11 @@ pub fn steps(moments: &[Moment]) -> String {
 }
 
 fn whose(m: &Moment, one_cpu_a_column: bool) -> String {
-    if one_cpu_a_column { format!("[{}] ", m.task) } else { format!("[{} cpu{}] ", m.task, m.cpu) }
+    if one_cpu_a_column {
+        format!("[{}] ", m.task)
+    } else {
+        format!("[{} cpu{}] ", m.task, m.cpu)
+    }
 }
 
 fn what(m: &Moment) -> String {
@@ -55,7 +80,11 @@ fn what(m: &Moment) -> String {
         _ => m.text.clone(),
     };
     let context = context(m);
-    if context.is_empty() || matches!(m.kind.as_str(), "begin" | "end" | "stop") { text } else { format!("{text} {{{context}}}") }
+    if context.is_empty() || matches!(m.kind.as_str(), "begin" | "end" | "stop") {
+        text
+    } else {
+        format!("{text} {{{context}}}")
+    }
 }
 
 /// What is unusual about the context: PF flags, interrupts.
@@ -68,7 +97,15 @@ fn context(m: &Moment) -> String {
 }
 
 fn ascii(text: &str) -> String {
-    text.chars().map(|c| if c.is_ascii() && !c.is_ascii_control() { c } else { '?' }).collect()
+    text.chars()
+        .map(|c| {
+            if c.is_ascii() && !c.is_ascii_control() {
+                c
+            } else {
+                '?'
+            }
+        })
+        .collect()
 }
 
 /// Breaks a text into lines of at most `width` characters, at spaces where that is possible.
@@ -103,10 +140,20 @@ mod tests {
 
     #[test]
     fn lines_fit() {
-        let m = |cpu, text: &str| Moment { cpu, entity: cpu, task: "kswapd0".into(), kind: "step".into(), text: text.into(), ..Moment::default() };
+        let m = |cpu, text: &str| Moment {
+            cpu,
+            entity: cpu,
+            task: "kswapd0".into(),
+            kind: "step".into(),
+            text: text.into(),
+            ..Moment::default()
+        };
         let long = "alloc_pages GFP_KERNEL|__GFP_NOMEMALLOC|__GFP_NOWARN (effective GFP_NOFS) order 0 a_very_long_name".repeat(2);
         let text = steps(&[m(0, &long), m(1, "lock L"), m(2, &long)]);
-        assert!(text.lines().all(|l| l.len() <= WIDTH && l.is_ascii()), "{text}");
+        assert!(
+            text.lines().all(|l| l.len() <= WIDTH && l.is_ascii()),
+            "{text}"
+        );
         assert!(text.contains("CPU 2"));
     }
 }
