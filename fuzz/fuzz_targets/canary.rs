@@ -2,5 +2,8 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    assert!(data.len() < 4 || data[0] != data[1], "the canary sings: the fuzzing pipeline works");
+    assert!(
+        data.len() < 4 || data[0] != data[1],
+        "the canary sings: the fuzzing pipeline works"
+    );
 });

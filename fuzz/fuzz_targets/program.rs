@@ -18,9 +18,18 @@ struct Options {
 
 static OPTIONS: LazyLock<Options> = LazyLock::new(|| {
     let release = std::env::var("KSPLAT_RULES").ok();
-    let release = release.map(|r| Release::parse(&r).unwrap_or_else(|| panic!("KSPLAT_RULES={r}: expected a release such as v4.15")));
-    let rules = RulesText { release, ..RulesText::default() };
-    Options { rules, crash_on: std::env::var("KSPLAT_CRASH_ON").unwrap_or_default() }
+    let release = release.map(|r| {
+        Release::parse(&r)
+            .unwrap_or_else(|| panic!("KSPLAT_RULES={r}: expected a release such as v4.15"))
+    });
+    let rules = RulesText {
+        release,
+        ..RulesText::default()
+    };
+    Options {
+        rules,
+        crash_on: std::env::var("KSPLAT_CRASH_ON").unwrap_or_default(),
+    }
 });
 
 thread_local! {
@@ -29,7 +38,9 @@ thread_local! {
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let options = &*OPTIONS;
-    let Some(input) = Input::decode(data) else { return };
+    let Some(input) = Input::decode(data) else {
+        return;
+    };
     let run = || EXECUTOR.with_borrow_mut(|executor| execute(&input, &options.rules, executor));
     let Some(executed) = run() else { return };
     if let Err(broken) = oracle(&executed) {
@@ -45,6 +56,15 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
             "blind" => blind,
             other => panic!("KSPLAT_CRASH_ON={other}: expected stop, report, state or blind"),
         };
-        assert!(!hit, "{}", executed.signatures.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
+        assert!(
+            !hit,
+            "{}",
+            executed
+                .signatures
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(", ")
+        );
     }
 });

@@ -51,7 +51,10 @@ pub fn run(args: &Args) -> ExitCode {
         let list: Vec<&Program> = programs.iter().map(|f| &f.program).collect();
         let done = explore(&list, None, &bounds, 0);
         let columns = columns(&list);
-        println!("{}", row("", &columns));
+        println!(
+            "{}",
+            row("", &columns.iter().map(|c| short(c)).collect::<Vec<_>>())
+        );
         for (i, program) in list.iter().enumerate() {
             let mut line = vec![String::new(); columns.len()];
             for d in done.iter().filter(|d| d.file == i) {
@@ -109,7 +112,17 @@ fn columns(programs: &[&Program]) -> Vec<String> {
             columns.push(name);
         }
     }
+    columns.sort();
     columns
+}
+
+/// A column's head: of a variant such as `fs_reclaim=F2` the value says enough.
+fn short(rules: &str) -> String {
+    let word = |w: &str| match w.split_once('=') {
+        Some((_, value)) if value.starts_with(|c: char| c.is_ascii_uppercase()) => value.to_owned(),
+        _ => w.trim_start_matches("guard:").to_owned(),
+    };
+    rules.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
 fn row(head: &str, cells: &[String]) -> String {
