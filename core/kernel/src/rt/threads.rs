@@ -102,15 +102,20 @@ pub fn run_on_threads(machine: &Machine, world: &dyn World, seed: u64) -> Outcom
     let attached = machine.attach(world, None);
     let dispatch = tracing::dispatcher::get_default(Clone::clone);
     std::thread::scope(|scope| {
+        let mut threads = Vec::new();
         for e in &machine.entities {
             let dispatch = dispatch.clone();
             let seed = seed ^ (u64::from(e.id.0) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            scope.spawn(move || {
+            threads.push(scope.spawn(move || {
                 tracing::dispatcher::with_default(&dispatch, || {
                     DICE.set(seed | 1);
                     machine.thread_main(e);
                 });
-            });
+            }));
+        }
+        for thread in threads {
+            // Panics of bodies were caught inside; an explicit join is what sanitizers understand.
+            let _ = thread.join();
         }
     });
     drop(attached);
