@@ -3,8 +3,8 @@
 use ksplat_kernel::rt::IrqFlags;
 use smallvec::SmallVec;
 
-/// Memory that a variable holds: an index into the books of [`super::mem`], or nothing.
-pub type Holding = Option<u32>;
+/// Memory that a variable holds, or nothing.
+pub type Holding = Option<ksplat_kernel::mm::Page>;
 
 /// Activation of a body.
 #[derive(Debug, Default)]

@@ -1,2 +1,0 @@
-//! mm
-pub mod pf;
