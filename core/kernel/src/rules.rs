@@ -134,14 +134,6 @@ pub struct Rules {
     pub delegate_release: DelegateRelease,
     /// Hypothetical: memcg reclaim holds `fs_reclaim` too.
     pub memcg_reclaim_holds_fs_reclaim: bool,
-    /// `6d7225f0cc1a` (4.12): lockdep's filter applies the NOFS/NOIO scopes.
-    pub lockdep_knows_scopes: bool,
-    /// `7e7844226f10` (4.12): `__GFP_NOLOCKDEP` opts out of lockdep's reclaim tracking.
-    pub nolockdep: bool,
-    /// `21caf2fc1931` (3.9): the NOIO scope exists.
-    pub scope_noio: bool,
-    /// `7dea19f9ee63` (4.12): the NOFS scope exists.
-    pub scope_nofs: bool,
     /// A PREEMPT_RT kernel.
     pub preempt_rt: bool,
     /// `cgroup`.
@@ -233,10 +225,6 @@ impl Rules {
             propagate_nomemalloc: true,
             delegate_release: DelegateRelease::Inline,
             memcg_reclaim_holds_fs_reclaim: false,
-            lockdep_knows_scopes: true,
-            nolockdep: true,
-            scope_noio: true,
-            scope_nofs: true,
             preempt_rt: false,
             cgroup,
             cgroup_v1_move_charge: false,

@@ -136,6 +136,7 @@ fn memory(program: Program) -> MmSpec {
         ..ZoneSpec::new(ZoneKind::Normal, 16)
     };
     let private = LruSpec {
+        name: "page".into(),
         zone: 0,
         count: 1,
         flags: PageFlags::LRU.with(PageFlags::PRIVATE),
@@ -309,7 +310,7 @@ fn the_reports_are_the_kernels() {
 #[test]
 fn scopes_were_unknown_to_lockdep_before_4_12() {
     let old = Rules {
-        lockdep_knows_scopes: false,
+        scope_aware_lockdep: false,
         ..rules(FsReclaim::F1)
     };
     let shown = explore(A7, old, 400);

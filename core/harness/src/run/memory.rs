@@ -11,8 +11,8 @@ use crate::program::op::{Op, PageRef, Pressure as Forced, ReclaimOf, Source, Var
 use crate::program::verb::{Do, PageVerb};
 use crate::program::word::Word as _;
 use ksplat_kernel::mm::{
-    Bounds, Callbacks, Gfp, LruPage, LruSpec, MemcgSpec, Mm, MmSpec, PageFlags, PcpSpec, Pressure, ShrinkerSpec, Watermarks,
-    ZoneKind, ZoneSpec,
+    Bounds, Callbacks, Gfp, LruPage, LruSpec, MemcgSpec, Mm, MmSpec, PageFlags, PcpSpec, Pressure,
+    ShrinkerSpec, Watermarks, ZoneKind, ZoneSpec,
 };
 use ksplat_kernel::rt::{EntityId, EventKind, Machine, OpKind, ResId, ResKind, current, record};
 use std::sync::{Mutex, PoisonError};
@@ -40,7 +40,12 @@ impl Memory {
             first_page.push(pages);
             pages += usize::from(page.count);
         }
-        let slots = program.slots.iter().map(|s| (m.add_resource(ResKind::State, &s.name.to_string()), Mutex::default()));
+        let slots = program.slots.iter().map(|s| {
+            (
+                m.add_resource(ResKind::State, &s.name.to_string()),
+                Mutex::default(),
+            )
+        });
         Self {
             mm,
             bases: GfpBase::WORDS.iter().map(|(_, name)| named(name)).collect(),
@@ -70,9 +75,18 @@ impl Memory {
 
     /// The mask that an expression means where the caller's is `inherited`.
     fn mask(&self, text: Text, inherited: u32) -> Gfp {
-        let base = if text.base == GfpBase::Inherited { Gfp::from_bits(inherited) } else { self.bases[text.base as usize] };
-        let set = text.set.iter().fold(base, |mask, flag| mask.with(self.flags[flag as usize]));
-        text.clear.iter().fold(set, |mask, flag| mask.without(self.flags[flag as usize]))
+        let base = if text.base == GfpBase::Inherited {
+            Gfp::from_bits(inherited)
+        } else {
+            self.bases[text.base as usize]
+        };
+        let set = text
+            .set
+            .iter()
+            .fold(base, |mask, flag| mask.with(self.flags[flag as usize]));
+        text.clear
+            .iter()
+            .fold(set, |mask, flag| mask.without(self.flags[flag as usize]))
     }
 }
 
@@ -105,7 +119,10 @@ fn spec(program: &Program, roles: &Roles) -> MmSpec {
         limit: g.limit.map_or(u64::MAX / 2, u64::from),
         usage: u64::from(g.usage),
     });
-    let pcp = program.machine.pcp.map(|p| PcpSpec { high: u32::from(p.high), batch: u32::from(p.batch) });
+    let pcp = program.machine.pcp.map(|p| PcpSpec {
+        high: u32::from(p.high),
+        batch: u32::from(p.batch),
+    });
     MmSpec {
         zones,
         pcp,
@@ -131,14 +148,21 @@ fn zone(z: &Zone) -> ZoneSpec {
         kind,
         node: usize::from(z.node),
         pages: z.pages,
-        watermarks: z.watermarks.map(|w| Watermarks { min: w.min, low: w.low, high: w.high }),
+        watermarks: z.watermarks.map(|w| Watermarks {
+            min: w.min,
+            low: w.low,
+            high: w.high,
+        }),
         free: z.free,
     }
 }
 
 /// Pages and objects are taken from the normal zone, or from the first.
 fn normal_zone(zones: &[ZoneSpec]) -> usize {
-    zones.iter().position(|z| z.kind == ZoneKind::Normal).unwrap_or(0)
+    zones
+        .iter()
+        .position(|z| z.kind == ZoneKind::Normal)
+        .unwrap_or(0)
 }
 
 const BITS: [(PageBit, PageFlags); 7] = [
@@ -152,8 +176,16 @@ const BITS: [(PageBit, PageFlags); 7] = [
 ];
 
 fn page_flags(bits: PageBits, mapped: bool) -> PageFlags {
-    let on_lru = if bits.contains(PageBit::Isolated) { PageFlags::NONE } else { PageFlags::LRU };
-    let mapped = if mapped { PageFlags::MAPPED } else { PageFlags::NONE };
+    let on_lru = if bits.contains(PageBit::Isolated) {
+        PageFlags::NONE
+    } else {
+        PageFlags::LRU
+    };
+    let mapped = if mapped {
+        PageFlags::MAPPED
+    } else {
+        PageFlags::NONE
+    };
     let set = BITS.iter().filter(|(bit, _)| bits.contains(*bit));
     set.fold(on_lru.with(mapped), |flags, (_, flag)| flags.with(*flag))
 }
@@ -171,7 +203,11 @@ const fn pressure(forced: Forced) -> Pressure {
 
 impl Callbacks for World {
     fn release_page(&self, page: LruPage, gfp: Gfp) -> bool {
-        let declared = self.memory.first_page.partition_point(|&first| first <= page.tag as usize) - 1;
+        let declared = self
+            .memory
+            .first_page
+            .partition_point(|&first| first <= page.tag as usize)
+            - 1;
         let mapping = self.program.pages.0[declared].mapping;
         if let Some(release) = mapping.and_then(|m| self.program.mappings[m].release) {
             self.body(&self.program.functions[release].body, gfp.bits());
@@ -193,7 +229,12 @@ impl World {
     pub(super) fn memory_op(&self, op: &Op, f: &mut Frame) {
         let mm = &self.memory.mm;
         match op {
-            Op::Alloc { to, source, gfp, pressure: forced } => {
+            Op::Alloc {
+                to,
+                source,
+                gfp,
+                pressure: forced,
+            } => {
                 let mask = self.memory.mask(*gfp, f.gfp);
                 let page = self.allocate(source, mask, *forced);
                 if let Some(to) = to {
@@ -214,7 +255,7 @@ impl World {
                 }
             }
             Op::Reclaim(ReclaimOf::Node, gfp) => {
-                mm.perform_reclaim(self, self.memory.mask(*gfp, f.gfp));
+                mm.reclaim(self, self.memory.mask(*gfp, f.gfp));
             }
             Op::Reclaim(ReclaimOf::Memcg(memcg), gfp) => {
                 mm.try_to_free_mem_cgroup_pages(self, memcg.index(), self.memory.mask(*gfp, f.gfp));
@@ -222,9 +263,20 @@ impl World {
             Op::Reclaim(ReclaimOf::Slab, gfp) => {
                 mm.shrink_slab(self, self.memory.mask(*gfp, f.gfp));
             }
-            Op::Charge { memcg, pages, gfp, pressure: forced } => {
+            Op::Charge {
+                memcg,
+                pages,
+                gfp,
+                pressure: forced,
+            } => {
                 let mask = self.memory.mask(*gfp, f.gfp);
-                mm.try_charge(self, memcg.index(), mask, u64::from(*pages), pressure(*forced));
+                mm.try_charge(
+                    self,
+                    memcg.index(),
+                    mask,
+                    u64::from(*pages),
+                    pressure(*forced),
+                );
             }
             Op::Uncharge { memcg, pages } => mm.uncharge(memcg.index(), u64::from(*pages)),
             Op::Page(verb, page) => self.page_op(*verb, *page),
@@ -248,20 +300,38 @@ impl World {
 
     /// An accounted request is charged to the memcg of its task; `None`: the charge fails, and the request with it.
     fn account(&self, mask: Gfp) -> Option<()> {
-        let Role::Task(task) = self.roles.role(current().id()) else { return Some(()) };
-        let Some(memcg) = self.program.tasks.0[task].memcg.filter(|_| mask.has(Gfp::ACCOUNT)) else { return Some(()) };
-        self.memory.mm.try_charge(self, memcg.index(), mask, 1, Pressure::None).then_some(())
+        let Role::Task(task) = self.roles.role(current().id()) else {
+            return Some(());
+        };
+        let Some(memcg) = self.program.tasks.0[task]
+            .memcg
+            .filter(|_| mask.has(Gfp::ACCOUNT))
+        else {
+            return Some(());
+        };
+        self.memory
+            .mm
+            .try_charge(self, memcg.index(), mask, 1, Pressure::None)
+            .then_some(())
     }
 
     fn page_op(&self, verb: PageVerb, page: PageRef) {
         let mm = &self.memory.mm;
         let index = self.memory.index(page);
-        let Some(pfn) = mm.lru_frame(index) else { return };
+        let Some(pfn) = mm.lru_frame(index) else {
+            return;
+        };
         match verb {
             PageVerb::LockPage => mm.lock_page(pfn),
             PageVerb::UnlockPage => mm.unlock_page(pfn),
             PageVerb::Release => {
-                self.release_page(LruPage { pfn, tag: index as u32 }, Gfp::KERNEL);
+                self.release_page(
+                    LruPage {
+                        pfn,
+                        tag: index as u32,
+                    },
+                    Gfp::KERNEL,
+                );
             }
             _ => {}
         }
@@ -270,7 +340,7 @@ impl World {
     pub(super) fn memory_verb(&self, what: Do) {
         match what {
             Do::DrainAllPages => self.memory.mm.drain_all_pages(),
-            Do::WakeupKswapd => self.memory.mm.wakeup_kswapd(0),
+            Do::WakeupKswapd => self.memory.mm.wake_kswapd(0),
             _ => {}
         }
     }
@@ -329,7 +399,9 @@ impl World {
 
     pub(super) fn page_bit(&self, bit: PageBit, page: PageRef) -> bool {
         let mm = &self.memory.mm;
-        let Some(pfn) = mm.lru_frame(self.memory.index(page)) else { return false };
+        let Some(pfn) = mm.lru_frame(self.memory.index(page)) else {
+            return false;
+        };
         let flags = mm.page_flags(pfn);
         match BITS.iter().find(|(b, _)| *b == bit) {
             Some((_, flag)) => flags.has(*flag),

@@ -2,6 +2,7 @@
 
 use super::record::Moment;
 use crate::run::place;
+use ksplat_kernel::mm::Pf;
 use std::fmt::Write as _;
 
 /// Width of a story in characters.
@@ -89,9 +90,13 @@ fn what(m: &Moment) -> String {
 
 /// What is unusual about the context: PF flags, interrupts.
 fn context(m: &Moment) -> String {
-    let mut parts = ksplat_kernel::mm::pf::names(m.pf as u32 & ksplat_kernel::mm::pf::SCOPES);
+    let flags = Pf::from_bits(m.pf as u32).scopes();
+    let mut parts = Vec::new();
+    if flags != Pf::NONE {
+        parts.push(flags.to_string());
+    }
     if m.irqs_off {
-        parts.push("irqs off");
+        parts.push("irqs off".to_owned());
     }
     parts.join(" ")
 }

@@ -55,7 +55,7 @@ pub(crate) enum Holder {
 
 /// The filter of the variant in force (`__need_fs_reclaim()` and its predecessors and successors).
 pub(crate) fn needs_fs_reclaim(gfp: Gfp, pf: Pf, rules: &Rules) -> bool {
-    let gfp = if rules.lockdep_knows_scopes {
+    let gfp = if rules.scope_aware_lockdep {
         gfp.in_context(pf, rules)
     } else {
         gfp
@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn before_4_12_the_filter_knows_no_scopes() {
         let old = Rules {
-            lockdep_knows_scopes: false,
+            scope_aware_lockdep: false,
             nolockdep: false,
             ..rules(FsReclaim::F1)
         };

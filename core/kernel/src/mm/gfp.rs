@@ -160,9 +160,9 @@ impl Gfp {
     #[must_use]
     pub fn in_context(self, pf: Pf, rules: &Rules) -> Self {
         let mut gfp = self;
-        if pf.has(Pf::MEMALLOC_NOIO) && rules.scope_noio {
+        if pf.has(Pf::MEMALLOC_NOIO) && rules.noio_scope {
             gfp = gfp.without(Self::IO.with(Self::FS));
-        } else if pf.has(Pf::MEMALLOC_NOFS) && rules.scope_nofs {
+        } else if pf.has(Pf::MEMALLOC_NOFS) && rules.nofs_scope {
             gfp = gfp.without(Self::FS);
         }
         if pf.has(Pf::MEMALLOC_PIN) {
@@ -282,7 +282,7 @@ mod tests {
         assert_eq!(Gfp::KERNEL.in_context(Pf::MEMALLOC_NOFS, &rules), Gfp::NOFS);
         assert_eq!(Gfp::KERNEL.in_context(Pf::MEMALLOC, &rules), Gfp::KERNEL);
         let old = Rules {
-            scope_nofs: false,
+            nofs_scope: false,
             ..Rules::default()
         };
         assert_eq!(Gfp::KERNEL.in_context(Pf::MEMALLOC_NOFS, &old), Gfp::KERNEL);

@@ -122,6 +122,13 @@ impl Mm {
         self.rouse(node);
     }
 
+    /// Wakes the kswapd of a node, whatever its zones have free.
+    pub fn wake_kswapd(&self, node: usize) {
+        if let Some(node) = self.nodes.get(node).filter(|n| n.kswapd.is_some()) {
+            self.rouse(node);
+        }
+    }
+
     pub(crate) fn rouse(&self, node: &Node) {
         if node.wanted.load(SeqCst) {
             return;

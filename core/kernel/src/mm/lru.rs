@@ -15,6 +15,8 @@ pub struct LruPage {
 /// Pages that are on the LRU when the tasks start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LruSpec {
+    /// Their name in stories.
+    pub name: String,
     /// Number of the zone they are taken from.
     pub zone: usize,
     /// How many alike.

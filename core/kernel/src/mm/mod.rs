@@ -17,6 +17,7 @@ mod node;
 mod oom;
 mod page;
 mod page_alloc;
+mod page_lock;
 mod pcp;
 mod pf;
 mod release;
@@ -144,8 +145,8 @@ pub struct Mm {
     memory: ResId,
     /// What a task waits for whose stack is used up: nothing.
     stack: ResId,
-    /// PG_locked of all pages.
-    page_bits: ResId,
+    /// PG_locked of the pages of `lru`, in order.
+    page_locks: Box<[Lock]>,
     /// How deep each entity is in reclaim.
     depth: [AtomicU8; MAX_ENTITIES],
     differences: AtomicU32,
@@ -234,7 +235,7 @@ impl Mm {
             annotates,
             memory: m.add_resource(ResKind::Memory, "free memory"),
             stack: m.add_resource(ResKind::State, "stack space"),
-            page_bits: m.add_resource(ResKind::PageBit, "page lock"),
+            page_locks: page_locks(m, &spec.lru),
             depth: [const { AtomicU8::new(0) }; MAX_ENTITIES],
             differences: AtomicU32::new(0),
             bounds: spec.bounds,
@@ -338,6 +339,21 @@ impl Mm {
     pub fn page_flags(&self, pfn: Pfn) -> PageFlags {
         self.frames.flags(pfn)
     }
+}
+
+/// One lock a page, without a class: lockdep does not know PG_locked.
+fn page_locks(m: &mut Machine, lru: &[LruSpec]) -> Box<[Lock]> {
+    let names = lru.iter().flat_map(|spec| {
+        (0..spec.count).map(move |i| match spec.count {
+            1 => format!("PG_locked of {}", spec.name),
+            _ => format!("PG_locked of {}[{i}]", spec.name),
+        })
+    });
+    let names: Vec<String> = names.collect();
+    names
+        .iter()
+        .map(|name| Lock::new(m, LockKind::Mutex, name, None))
+        .collect()
 }
 
 /// `setup_per_zone_lowmem_reserve()`: a low zone keeps back a part of what the higher zones of its node have.

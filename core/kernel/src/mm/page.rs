@@ -281,9 +281,4 @@ impl Frames {
     pub(crate) fn clear_flags(&self, pfn: Pfn, bits: PageFlags) -> PageFlags {
         PageFlags(self.flags[pfn.index()].fetch_and(!bits.0, Relaxed) & bits.0)
     }
-
-    /// `trylock_page()` without its decision point.
-    pub(crate) fn try_set(&self, pfn: Pfn, bit: PageFlags) -> bool {
-        self.flags[pfn.index()].fetch_or(bit.0, Relaxed) & bit.0 == 0
-    }
 }

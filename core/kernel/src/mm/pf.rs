@@ -67,6 +67,12 @@ impl Pf {
         Self(current().pf())
     }
 
+    /// Those that scopes set: PF_MEMALLOC and its kin.
+    #[must_use]
+    pub const fn scopes(self) -> Self {
+        Self(self.0 & Self::SCOPES.0)
+    }
+
     /// Whether all of these flags are set.
     #[inline]
     #[must_use]

@@ -9,11 +9,13 @@ use super::fs_reclaim::Holder;
 use super::gfp::Gfp;
 use super::oom::OomVerdict;
 use super::page::Page;
+use super::page_alloc::Pressure;
 use super::page_alloc::Request;
 use super::pf::{Pf, memalloc_noreclaim_save};
 use super::vmscan::ScanControl;
 use super::watermark::{AllocFlags, Mark, Reserves};
 use super::zone::ZoneKind;
+use super::zonelist::gfp_zone;
 use crate::rt::{Entity, EventKind, Needs, Op, OpKind, ResId, Wait, WaitHow, current, record};
 use crate::rules::FsReclaim;
 
@@ -291,6 +293,22 @@ fn cond_resched(e: &Entity) {
 }
 
 impl Mm {
+    /// Direct reclaim as a request of this mask would do it, with all that goes around it. Returns the pages freed.
+    pub fn reclaim(&self, cb: &dyn Callbacks, given: Gfp) -> u32 {
+        let e = current();
+        let gfp = given.in_context(Pf::from_bits(e.pf()), e.machine().rules());
+        let (node, highest) = (self.this_node(&e), gfp_zone(gfp));
+        let r = Request {
+            given,
+            gfp,
+            order: 0,
+            node,
+            highest,
+            pressure: Pressure::None,
+        };
+        self.perform_reclaim(cb, &r)
+    }
+
     /// `__perform_reclaim()`: hold and PF_MEMALLOC around `try_to_free_pages()`, in the variant's order. Returns the
     /// pages freed.
     pub(crate) fn perform_reclaim(&self, cb: &dyn Callbacks, r: &Request) -> u32 {

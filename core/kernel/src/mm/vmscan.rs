@@ -10,7 +10,7 @@ use super::node::Node;
 use super::page::{NIL, PageFlags, Pfn};
 use super::pf::Pf;
 use super::zone::Zone;
-use crate::rt::{Entity, EventKind, Needs, OpKind, Wait, WaitHow, current, record};
+use crate::rt::{Entity, EventKind, Needs, Wait, WaitHow, current, record};
 use crate::sync::Irq;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
@@ -207,15 +207,11 @@ impl Mm {
 
     /// The decisions of `shrink_folio_list()` for one page, in their order.
     fn shrink_page(&self, cb: &dyn Callbacks, node: &Node, pfn: Pfn, sc: &ScanControl) -> Fate {
-        let e = current();
-        e.point(OpKind::TryLock, self.page_bits);
-        if !self.frames.try_set(pfn, PageFlags::LOCKED) {
+        if !self.trylock_page(pfn) {
             return Fate::Keep;
         }
         let fate = self.shrink_locked_page(cb, node, pfn, sc);
-        e.point(OpKind::Unlock, self.page_bits);
-        self.frames.clear_flags(pfn, PageFlags::LOCKED);
-        e.machine().wake(self.page_bits);
+        self.unlock_page(pfn);
         fate
     }
 
