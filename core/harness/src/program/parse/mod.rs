@@ -6,7 +6,9 @@
 
 mod body;
 mod cursor;
+mod declarations;
 mod expr;
+mod handlers;
 mod items;
 mod names;
 mod ops;
@@ -15,6 +17,9 @@ mod sections;
 use super::error::{Problem, TextError};
 use super::{Program, check, lex, limits};
 use cursor::Parser;
+
+pub use items::declaration_words;
+pub use ops::operation_words;
 
 /// Reads a program.
 ///
