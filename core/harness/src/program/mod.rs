@@ -49,7 +49,7 @@ pub use gfp::Gfp;
 pub use machine::Machine;
 pub use name::Name;
 pub use op::{Body, Op, Stmt};
-pub use parse::{declaration_words, operation_words, parse, parse_bytes};
+pub use parse::{declaration_words, operation_words, parse, parse_bytes, parse_rules};
 pub use print::{print, print_operation};
 pub use repair::repair;
 pub use rules_text::RulesText;

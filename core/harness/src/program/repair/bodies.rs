@@ -56,17 +56,16 @@ fn legal_operations(
         }
         operations::fit(program, &mut statement.op, callee);
         let legal = operation(program, &any, &statement.op, At::NOWHERE, callee).is_ok();
-        if legal {
+        let too_deep = depth == limits::DEPTH && statement.op.blocks().next().is_some();
+        let keep = legal && !too_deep;
+        if keep {
             *budget -= 1;
         }
-        let inner = if legal { depth + 1 } else { depth };
+        let inner = if keep { depth + 1 } else { depth };
         for block in statement.op.blocks_mut() {
-            if inner > limits::DEPTH {
-                block.0.clear();
-            }
             legal_operations(program, block, callee, inner, budget);
         }
-        keep_or_splice(&mut kept, statement, legal);
+        keep_or_splice(&mut kept, statement, keep);
     }
     block.0 = kept;
 }
