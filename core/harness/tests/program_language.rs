@@ -34,10 +34,11 @@ fn every_example_is_read_and_printed() {
     let examples = examples();
     assert!(examples.len() >= 20, "only {} examples", examples.len());
     for (line, text) in examples {
-        let program =
-            parse("language.md", &text).unwrap_or_else(|e| panic!("example at line {line}:\n{e}"));
+        let program = parse("language.md", &text)
+            .unwrap_or_else(|e| panic!("example at line {line}:\n{}", e.plain()));
         let printed = print(&program);
-        let again = parse("printed", &printed).unwrap_or_else(|e| panic!("{e}\n{printed}"));
+        let again =
+            parse("printed", &printed).unwrap_or_else(|e| panic!("{}\n{printed}", e.plain()));
         assert_eq!(again, program, "example at line {line}");
     }
 }

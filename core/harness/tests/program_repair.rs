@@ -3,10 +3,13 @@
 use std::collections::BTreeSet;
 
 use arbitrary::{Arbitrary, Unstructured};
-use ksplat_harness::program::decl::{Flag, Lock, LockKind};
-use ksplat_harness::program::handler::{Function, FunctionKind, Irq};
-use ksplat_harness::program::op::{Acquire, Flavour, LockRef, Mode, Nest, Pick, Pressure, Var};
-use ksplat_harness::program::verb::Scope;
+use ksplat_harness::program::decl::{Flag, Lock, LockKind, Page, PageBit, PageBits};
+use ksplat_harness::program::gfp::{Gfp, GfpBase, GfpFlag, GfpFlags};
+use ksplat_harness::program::handler::{Function, FunctionKind, Irq, Task, TaskFlags};
+use ksplat_harness::program::op::{
+    Acquire, Flavour, LockRef, Mode, Nest, PageRef, Pick, Pressure, Source, Var,
+};
+use ksplat_harness::program::verb::{MapVerb, PageVerb, Scope};
 use ksplat_harness::program::{
     At, Block, Body, Id, Name, Op, Program, Stmt, check, limits, parse, print, repair,
 };
@@ -63,7 +66,7 @@ fn repaired(mut program: Program) -> Program {
     assert!(problems.is_empty(), "{problems:?}\n{}", print(&program));
     let text = print(&program);
     assert_eq!(
-        parse("repaired", &text).unwrap_or_else(|e| panic!("{e}\n{text}")),
+        parse("repaired", &text).unwrap_or_else(|e| panic!("{}\n{text}", e.plain())),
         program
     );
     program
@@ -168,6 +171,81 @@ fn a_reference_into_an_empty_table_drops_its_operation_only() {
         program.functions.0[0].body.block.0,
         [stmt(Op::Do(Default::default()))]
     );
+}
+
+/// Everything an operation can be wrong about except its kind: positions and sizes. None of these may be dropped.
+#[test]
+fn positions_and_sizes_are_reduced_not_dropped() {
+    let mut program = Program::default();
+    program.locks.0.push(lock("m", LockKind::Mutex));
+    program.locks.0.push(lock("map", LockKind::LockMap));
+    program.flags.0.push(Flag {
+        at: At::NOWHERE,
+        name: Name::default(),
+        on: false,
+    });
+    program.pages.0.push(Page {
+        at: At::NOWHERE,
+        name: Name::default(),
+        count: 60_000,
+        mapping: Some(Id::new(7)),
+        bits: PageBits::default().with(PageBit::Dirty),
+        memcg: None,
+        mm: None,
+    });
+    program.functions.0.push(function("helper", Vec::new()));
+    let both = GfpFlags::default().with(GfpFlag::Fs);
+    let page = PageRef {
+        page: Id::new(40),
+        index: 999,
+    };
+    let ops = vec![
+        Op::Alloc {
+            to: Some(Var::Local(250)),
+            source: Source::Pages { order: 200 },
+            gfp: Gfp {
+                base: GfpBase::Inherited,
+                set: both,
+                clear: both,
+            },
+            pressure: Pressure::Maybe,
+        },
+        Op::Free(Var::Local(250)),
+        Op::Lock(
+            Acquire {
+                mode: Mode::Shared,
+                flavour: Flavour::Irqsave,
+                nest: Nest::Subclass(99),
+                ..acquire(1)
+            },
+            None,
+        ),
+        Op::Map(MapVerb::Touch, Id::new(0)),
+        Op::Set(Id::new(77), true),
+        Op::Page(PageVerb::SetDirty, page),
+        Op::Call(Id::new(12_345)),
+        Op::Loop(0, Block::default()),
+        Op::Loop(u16::MAX, Block::default()),
+        Op::Hotplug {
+            zone: 200,
+            online: true,
+        },
+    ];
+    let count = ops.len();
+    program.tasks.0.push(Task {
+        at: At::NOWHERE,
+        name: Name::default(),
+        cpu: 200,
+        prio: 255,
+        flags: TaskFlags::default(),
+        memcg: Some(Id::new(3)),
+        body: body(ops),
+    });
+    let program = repaired(program);
+    let text = print(&program);
+    assert_eq!(program.tasks.0[0].body.block.len(), count, "{text}");
+    assert!(text.contains("lock m nested 2"), "{text}");
+    assert!(text.contains("map_touch map"), "{text}");
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! Operations.
 
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
 use super::super::decl::Counter;
 use super::super::error::Problem;
 use super::super::lex::{Kind, Token};
@@ -95,6 +98,13 @@ pub fn operation_words() -> Vec<&'static str> {
     words
 }
 
+/// Whether the word begins an operation. Asked for every line, so the list is made once.
+fn is_operation(word: &str) -> bool {
+    static WORDS: LazyLock<BTreeSet<&str>> =
+        LazyLock::new(|| operation_words().into_iter().collect());
+    WORDS.contains(word)
+}
+
 impl<'t> Parser<'t> {
     pub fn operation(&mut self) -> Parsed<Op> {
         let token = self.peek();
@@ -105,7 +115,7 @@ impl<'t> Parser<'t> {
         if after.kind == Kind::Sign && after.text == "=" {
             return self.assignment();
         }
-        if !operation_words().contains(&token.text) {
+        if !is_operation(token.text) {
             return self.unknown_word(
                 "operation",
                 "an operation or `}`",
