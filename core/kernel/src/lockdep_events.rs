@@ -1,0 +1,217 @@
+//! What the machine tells lockdep: every acquisition, release and context change, in the kernel's order.
+//!
+//! An interrupt handler's events go to the held stack of the task that it interrupted, as in the kernel.
+
+use crate::rt::{Entity, EventKind, ResId, record};
+use crate::rules::{FsReclaim, Rules};
+use ksplat_lockdep::{
+    self as lockdep, Config, HeldState, Key, LockMap, Mode, Outcome, Rcu, Read, ReportId, TaskState,
+};
+
+/// A lock's identity for lockdep: its class key and which instance it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Map {
+    map: LockMap,
+}
+
+impl Map {
+    pub(crate) fn new(key: Key, res: ResId) -> Self {
+        Self {
+            map: LockMap::new(key, res.index() as u32),
+        }
+    }
+
+    /// What the lock's waits go through.
+    #[must_use]
+    pub fn res(self) -> ResId {
+        ResId(self.map.instance)
+    }
+}
+
+/// How a lock is acquired, as lockdep wants to know it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Acquire {
+    pub(crate) subclass: u8,
+    pub(crate) trylock: bool,
+    pub(crate) read: Read,
+    pub(crate) nest: Option<Map>,
+}
+
+/// The validator's configuration under these rules.
+pub(crate) fn config(rules: &Rules) -> Config {
+    Config {
+        mode: if rules.lockdep_continue {
+            Mode::Continue
+        } else {
+            Mode::OneShot
+        },
+        reclaim_fs: rules.fs_reclaim == FsReclaim::F1,
+        ..Config::default()
+    }
+}
+
+#[inline]
+fn on(e: &Entity) -> bool {
+    e.machine().rules().lockdep
+}
+
+/// The `task_struct` share of lockdep that is in force.
+#[inline]
+#[allow(
+    clippy::mut_from_ref,
+    reason = "the cell belongs to the running entity alone"
+)]
+fn state(e: &Entity) -> &mut TaskState {
+    // SAFETY: only the running entity touches it, and no reference outlives a call into this file.
+    unsafe { &mut *e.task().lockdep.get() }
+}
+
+#[inline]
+fn told<T>(e: &Entity, outcome: Outcome<T>) {
+    if let Err(id) = outcome {
+        reported(e, id);
+    }
+}
+
+#[cold]
+fn reported(e: &Entity, id: ReportId) {
+    record(EventKind::Report, || {
+        e.machine()
+            .lockdep()
+            .report(id)
+            .map_or_else(String::new, |r| r.title())
+    });
+}
+
+#[inline]
+pub(crate) fn acquire(e: &Entity, map: Map, how: Acquire) {
+    if !on(e) {
+        return;
+    }
+    let how = lockdep::Acquire {
+        subclass: how.subclass,
+        trylock: how.trylock,
+        read: how.read,
+        nest: how.nest.map(|n| n.map),
+        ..lockdep::Acquire::at(e.site())
+    };
+    told(e, e.machine().lockdep().acquire(state(e), map.map, how));
+}
+
+#[inline]
+pub(crate) fn release(e: &Entity, map: Map) {
+    if on(e) {
+        told(
+            e,
+            e.machine().lockdep().release(state(e), map.map, e.site()),
+        );
+    }
+}
+
+pub(crate) fn downgrade(e: &Entity, map: Map) {
+    if on(e) {
+        told(
+            e,
+            e.machine().lockdep().downgrade(state(e), map.map, e.site()),
+        );
+    }
+}
+
+/// Whether lockdep sees the lock held by the running task.
+pub(crate) fn is_held(e: &Entity, map: Map) -> bool {
+    let held = e
+        .machine()
+        .lockdep()
+        .is_held(state(e), map.map, None, e.site());
+    matches!(held, Ok(HeldState::Held))
+}
+
+pub(crate) fn hardirqs_off(e: &Entity) {
+    state(e).hardirqs_off();
+}
+
+pub(crate) fn hardirqs_on(e: &Entity) {
+    if on(e) {
+        told(e, e.machine().lockdep().hardirqs_on(state(e), e.site()));
+    }
+}
+
+pub(crate) fn bh_disable(e: &Entity) {
+    state(e).local_bh_disable();
+}
+
+pub(crate) fn bh_enable(e: &Entity) {
+    if on(e) {
+        told(e, e.machine().lockdep().local_bh_enable(state(e), e.site()));
+        if e.irqs_disabled() {
+            state(e).hardirqs_off();
+        }
+    }
+}
+
+/// An interrupt handler begins, on top of whatever runs.
+pub(crate) fn irq_enter(e: &Entity) {
+    let state = state(e);
+    state.hardirqs_off();
+    // Every handler of the model is one that PREEMPT_RT would run in a thread.
+    state.hardirq_enter(true);
+}
+
+/// An interrupt handler ends; it had interrupted a context with interrupts on.
+pub(crate) fn irq_exit(e: &Entity) {
+    state(e).hardirq_exit();
+    hardirqs_on(e);
+}
+
+/// A task ends: it must hold nothing (`debug_check_no_locks_held()`).
+pub(crate) fn exit(e: &Entity) {
+    if on(e) {
+        told(
+            e,
+            e.machine()
+                .lockdep()
+                .check_no_locks_held(state(e), e.site()),
+        );
+    }
+}
+
+pub(crate) fn rcu_read_lock(e: &Entity) {
+    if on(e) {
+        told(
+            e,
+            e.machine()
+                .lockdep()
+                .rcu_read_lock(state(e), Rcu::Preempt, e.site()),
+        );
+    }
+}
+
+pub(crate) fn rcu_read_unlock(e: &Entity) {
+    if on(e) {
+        told(
+            e,
+            e.machine()
+                .lockdep()
+                .rcu_read_unlock(state(e), Rcu::Preempt, e.site()),
+        );
+    }
+}
+
+/// Enters or leaves reclaim on behalf of a filesystem-capable request (F1: `lockdep_set_current_reclaim_state()`).
+pub(crate) fn set_reclaim_fs_context(e: &Entity, inside: bool) {
+    if on(e) {
+        state(e).set_reclaim_fs_context(inside);
+    }
+}
+
+/// A filesystem-capable allocation: all held locks are held over reclaim (F1: `lockdep_trace_alloc()`).
+pub(crate) fn mark_held_reclaim_fs(e: &Entity) {
+    if on(e) {
+        told(
+            e,
+            e.machine()
+                .lockdep()
+                .mark_held_reclaim_fs(state(e), e.site()),
+        );
+    }
+}

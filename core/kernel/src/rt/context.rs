@@ -1,0 +1,228 @@
+//! Contexts: interrupt enable, preemption and bottom-half counts, and what must hold when a context ends.
+
+use super::entity::Entity;
+use super::event::{EventKind, record};
+use crate::lockdep_events as lockdep;
+
+/// What [`Entity::local_irq_save`] returns and [`Entity::local_irq_restore`] takes: whether interrupts were enabled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "the state has to be restored"]
+pub struct IrqFlags(pub(crate) bool);
+
+impl IrqFlags {
+    /// The flags of a context with interrupts enabled, or disabled.
+    pub const fn new(enabled: bool) -> Self {
+        Self(enabled)
+    }
+}
+
+impl Entity {
+    /// What [`Entity::local_irq_save`] would return.
+    #[inline]
+    pub fn irq_flags(&self) -> IrqFlags {
+        IrqFlags(!self.irqs_off.get())
+    }
+
+    /// `might_sleep()`: sleeping must be legal here, whether or not it comes to it.
+    #[inline]
+    pub fn might_sleep(&self) {
+        if self.atomic() {
+            self.atomic_sleep();
+        }
+    }
+
+    #[cold]
+    fn atomic_sleep(&self) {
+        self.machine().state_break("sleep-in-atomic", || {
+            let irqs = if self.irqs_off.get() { "off" } else { "on" };
+            let (preempt, bh) = (self.preempt.get(), self.bh.get());
+            format!("{} may sleep with preempt_count {preempt}, bottom halves disabled {bh} times, interrupts {irqs}", self.name)
+        });
+    }
+
+    /// `local_irq_disable()`.
+    pub fn local_irq_disable(&self) {
+        self.cpu_point();
+        self.irqs_off_now();
+    }
+
+    /// `local_irq_enable()`.
+    pub fn local_irq_enable(&self) {
+        self.irqs_on_now();
+    }
+
+    /// `local_irq_save()`: disables interrupts, returns what they were.
+    pub fn local_irq_save(&self) -> IrqFlags {
+        let flags = IrqFlags(!self.irqs_off.get());
+        self.local_irq_disable();
+        flags
+    }
+
+    /// `local_irq_restore()`.
+    pub fn local_irq_restore(&self, flags: IrqFlags) {
+        if flags.0 {
+            self.irqs_on_now();
+        } else {
+            self.irqs_off_now();
+        }
+    }
+
+    pub(crate) fn irqs_off_now(&self) {
+        if self.irqs_off.replace(true) {
+            return;
+        }
+        self.machine().irq_state(self, true);
+        lockdep::hardirqs_off(self);
+        self.cpu_changed();
+    }
+
+    pub(crate) fn irqs_on_now(&self) {
+        if !self.irqs_off.get() {
+            return;
+        }
+        lockdep::hardirqs_on(self);
+        self.irqs_off.set(false);
+        self.machine().irq_state(self, false);
+        self.cpu_changed();
+    }
+
+    /// `preempt_disable()`.
+    #[inline]
+    pub fn preempt_disable(&self) {
+        let n = self.preempt.get();
+        self.preempt.set(n + 1);
+        if n == 0 {
+            self.cpu_changed();
+        }
+    }
+
+    /// `preempt_enable()`.
+    #[inline]
+    pub fn preempt_enable(&self) {
+        let n = self.preempt.get().saturating_sub(1);
+        self.preempt.set(n);
+        if n == 0 {
+            self.cpu_changed();
+        }
+    }
+
+    /// `local_bh_disable()`.
+    pub fn local_bh_disable(&self) {
+        self.cpu_point();
+        self.bh_off_now();
+    }
+
+    pub(crate) fn bh_off_now(&self) {
+        self.bh.set(self.bh.get() + 1);
+        lockdep::bh_disable(self);
+        self.cpu_changed();
+    }
+
+    /// `local_bh_enable()`.
+    pub fn local_bh_enable(&self) {
+        if self.bh.get() == 0 {
+            self.machine().state_break("bh-count", || {
+                format!("{}: local_bh_enable without local_bh_disable", self.name)
+            });
+            return;
+        }
+        lockdep::bh_enable(self);
+        self.bh.set(self.bh.get() - 1);
+        self.cpu_changed();
+    }
+
+    /// An entity starts: an interrupt handler enters its context.
+    pub(crate) fn begin_context(&self) {
+        record(EventKind::Begin, || match self.host.get() {
+            Some(host) => format!("interrupts {}", self.machine().entity(host).name),
+            None => String::new(),
+        });
+        if self.in_hardirq() {
+            self.irqs_off.set(true);
+            lockdep::irq_enter(self);
+        }
+    }
+
+    /// An entity ends: what it promised to restore is checked (invariants 13, 14, 16).
+    pub(crate) fn end_context(&self) {
+        let m = self.machine();
+        if self.held.get() != 0 {
+            m.state_break("lock-held-at-exit", || {
+                format!("{} ends with {} locks held", self.name, self.held.get())
+            });
+        }
+        if self.rcu.get() != 0 {
+            m.state_break("rcu-held-at-exit", || {
+                format!("{} ends inside an RCU read section", self.name)
+            });
+        }
+        let hardirq = self.in_hardirq();
+        let (preempt, irqs_off) = if hardirq && m.simulated() {
+            (1, true)
+        } else {
+            (0, hardirq)
+        };
+        if self.preempt.get() != preempt && (m.simulated() || !hardirq) {
+            m.state_break("preempt-count", || {
+                format!(
+                    "{} ends with preempt_count {}",
+                    self.name,
+                    self.preempt.get()
+                )
+            });
+        }
+        if self.bh.get() != 0 {
+            m.state_break("bh-count", || {
+                format!(
+                    "{} ends with bottom halves disabled {} times",
+                    self.name,
+                    self.bh.get()
+                )
+            });
+        }
+        if self.irqs_off.get() != irqs_off {
+            let state = if self.irqs_off.get() {
+                "disabled"
+            } else {
+                "enabled"
+            };
+            m.state_break("irq-state", || {
+                format!("{} ends with interrupts {state}", self.name)
+            });
+        }
+        if hardirq {
+            lockdep::irq_exit(self);
+        } else {
+            lockdep::exit(self);
+            if self.pf.get() != self.spec_pf {
+                m.state_break("pf-flags", || {
+                    format!(
+                        "{} ends with PF flags {:#x}, began with {:#x}",
+                        self.name,
+                        self.pf.get(),
+                        self.spec_pf
+                    )
+                });
+            }
+        }
+        record(EventKind::End, String::new);
+        self.clear_context();
+    }
+
+    /// What a context left behind does not outlive it: the CPU goes on.
+    fn clear_context(&self) {
+        self.preempt.set(0);
+        self.bh.set(0);
+        if !self.in_hardirq() {
+            self.irqs_off.set(false);
+        }
+    }
+}
+
+impl super::Machine {
+    fn irq_state(&self, e: &Entity, off: bool) {
+        if !self.simulated() {
+            self.threads_irqs(e, off);
+        }
+    }
+}

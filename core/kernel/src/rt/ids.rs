@@ -1,0 +1,82 @@
+//! Small integer names of what a machine consists of.
+
+/// Most entities (tasks and interrupt handlers) that one machine can have: sets of them are words.
+pub const MAX_ENTITIES: usize = 64;
+/// Most virtual CPUs that one machine can have.
+pub const MAX_CPUS: usize = 16;
+
+/// A schedulable thing: a task or an interrupt handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EntityId(pub(crate) u8);
+
+impl EntityId {
+    /// The entity with this index, in the order of [`MachineSpec::entities`](super::MachineSpec::entities).
+    ///
+    /// # Panics
+    /// If `index` is not below [`MAX_ENTITIES`].
+    #[must_use]
+    pub fn new(index: usize) -> Self {
+        assert!(
+            index < MAX_ENTITIES,
+            "entity {index} of at most {MAX_ENTITIES}"
+        );
+        Self(index as u8)
+    }
+
+    /// Its index.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+
+    /// The set that holds only this entity.
+    #[must_use]
+    pub const fn bit(self) -> u64 {
+        1 << self.0
+    }
+}
+
+/// A virtual CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CpuId(pub u8);
+
+impl CpuId {
+    /// Its index.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Anything an entity can wait for: see [`Resource`](super::Resource).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ResId(pub(crate) u32);
+
+impl ResId {
+    /// No resource: for operations that touch nothing shared.
+    pub const NONE: Self = Self(u32::MAX);
+
+    /// The interrupt and preemption state of a CPU, which operations of kind `Cpu` touch.
+    #[must_use]
+    pub const fn cpu(cpu: CpuId) -> Self {
+        Self(cpu.0 as u32)
+    }
+
+    /// Its index, in the order of creation.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// The members of an entity set, lowest id first.
+pub fn members(mut set: u64) -> impl Iterator<Item = EntityId> {
+    std::iter::from_fn(move || {
+        if set == 0 {
+            return None;
+        }
+        let id = set.trailing_zeros() as u8;
+        set &= set - 1;
+        Some(EntityId(id))
+    })
+}

@@ -1,0 +1,234 @@
+//! Judges waits: who can still get further, and which cycle holds the others.
+//!
+//! An entity can get further if it can run, or if those who can end its wait can. What is left when nothing more can
+//! be added is stuck, whatever the innocent others do. Over-approximating who can end a wait is safe: it can only
+//! delay a finding until those have ended.
+
+use super::entity::{Entity, EntityKind, Needs, Wait, WaitHow};
+use super::finding::{Stop, StopKind, StuckWait};
+use super::ids::{EntityId, MAX_ENTITIES, members};
+use super::machine::Machine;
+use super::resource::ResKind;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Who waits for what at one moment.
+pub(crate) struct Waits<'a> {
+    pub(crate) machine: &'a Machine,
+    /// Entities that have not ended.
+    pub(crate) live: u64,
+    /// Entities that could run, or look again at what they wait for, if their CPU let them.
+    pub(crate) ready: u64,
+    /// Entities that run or can be chosen now.
+    pub(crate) running: u64,
+    pub(crate) waits: [Option<Wait>; MAX_ENTITIES],
+}
+
+impl Machine {
+    /// Whether the wait that `e` just began leaves entities stuck.
+    #[inline]
+    pub(crate) fn judge(&self, e: &Entity, candidates: u64) -> Option<Stop> {
+        let wait = e.wait.get()?;
+        // The common case: the holder can run.
+        if let Needs::Holders = wait.needs {
+            let holders = self.resource(wait.res).holders.load(Relaxed);
+            if holders != 0 && holders & !candidates == 0 {
+                return None;
+            }
+        }
+        self.waits(candidates).judge(e.id)
+    }
+
+    /// Whether the end of `e` leaves entities stuck that counted on it.
+    pub(crate) fn judge_end(&self, e: &Entity) -> Option<Stop> {
+        if self.sim.live.get() & !self.sim.ready.get() == 0 {
+            return None;
+        }
+        self.waits(self.candidates()).judge(e.id)
+    }
+
+    /// A retry loop that waits for memory looks at more than what wakes it. It is stuck only if it looked in vain
+    /// since anybody else last ran: before that it looks once more. True: it is about to, the stop is not certain.
+    #[cold]
+    pub(crate) fn last_look(&self, stop: &Stop) -> bool {
+        let retries = members(stop.stuck).filter(|&id| {
+            self.entity(id).wait.get().is_some_and(|w| {
+                w.needs == Needs::Anyone && self.resource(w.res).kind == ResKind::Memory
+            })
+        });
+        let retries = retries.fold(0, |s, id| s | id.bit());
+        let looked = self.sim.looked.replace(retries);
+        if retries & !looked == 0 {
+            return false;
+        }
+        self.sim.ready.set(self.sim.ready.get() | retries);
+        self.candidates() != 0
+    }
+
+    #[cold]
+    fn waits(&self, candidates: u64) -> Waits<'_> {
+        let mut waits = [None; MAX_ENTITIES];
+        for e in &self.entities {
+            waits[e.id.index()] = e.wait.get();
+        }
+        Waits {
+            machine: self,
+            live: self.sim.live.get(),
+            ready: self.sim.ready.get(),
+            running: candidates,
+            waits,
+        }
+    }
+}
+
+impl Waits<'_> {
+    /// Everything that is stuck, told from `teller` if that is among it.
+    pub(crate) fn judge(&self, teller: EntityId) -> Option<Stop> {
+        let mut progress = self.running;
+        loop {
+            let more = members(self.live & !progress)
+                .filter(|&x| self.can_end(x, progress))
+                .fold(0, |s, x| s | x.bit());
+            if more == 0 {
+                break;
+            }
+            progress |= more;
+        }
+        let blocked = self.live & !progress;
+        let stuck = members(blocked)
+            .filter(|&x| self.counts(x))
+            .fold(0, |s, x| s | x.bit());
+        (stuck != 0).then(|| self.describe(teller, stuck, blocked))
+    }
+
+    /// Whether being stuck matters: a daemon without work and an interrupt that does not fire are at rest.
+    fn counts(&self, id: EntityId) -> bool {
+        match self.waits[id.index()] {
+            Some(w) => w.how != WaitHow::Idle,
+            None => {
+                self.machine.entity(id).kind != EntityKind::HardIrq || self.ready & id.bit() != 0
+            }
+        }
+    }
+
+    fn can_end(&self, id: EntityId, progress: u64) -> bool {
+        let e = self.machine.entity(id);
+        let ended = self.ready & id.bit() != 0
+            || self.waits[id.index()].is_some_and(|w| {
+                let needs = self.needed(e, w);
+                match w.needs {
+                    Needs::Holders | Needs::All(_) => needs & !progress == 0 && needs != 0,
+                    Needs::Enders | Needs::AnyOf(_) | Needs::Anyone => needs & progress != 0,
+                }
+            });
+        ended && self.cpu_obstacle(e) & !progress == 0
+    }
+
+    /// Those who must, or may, end a wait.
+    fn needed(&self, e: &Entity, w: Wait) -> u64 {
+        let r = self.machine.resource(w.res);
+        match w.needs {
+            Needs::Holders => r.holders.load(Relaxed),
+            Needs::All(set) => set,
+            Needs::Enders => r.enders.load(Relaxed) & self.live & !e.id.bit(),
+            Needs::AnyOf(set) => set & self.live & !e.id.bit(),
+            Needs::Anyone => self.live & !e.id.bit(),
+        }
+    }
+
+    /// Who has to leave the CPU before `e` gets it.
+    fn cpu_obstacle(&self, e: &Entity) -> u64 {
+        if !self.machine.simulated() {
+            return 0;
+        }
+        let cpu = self.machine.cpu(e.cpu);
+        if cpu.irq_stack.get() & e.id.bit() != 0 {
+            return cpu
+                .irq_top
+                .get()
+                .filter(|&t| t != e.id)
+                .map_or(0, EntityId::bit);
+        }
+        if let Some(top) = cpu.irq_top.get() {
+            let lets_in = cpu.irqs & e.id.bit() != 0 && !self.machine.entity(top).irqs_off.get();
+            return if lets_in { 0 } else { top.bit() };
+        }
+        let Some(curr) = cpu
+            .curr
+            .get()
+            .filter(|&c| c != e.id)
+            .map(|c| self.machine.entity(c))
+        else {
+            return 0;
+        };
+        let blocks = if cpu.irqs & e.id.bit() != 0 {
+            curr.irqs_off.get()
+        } else {
+            curr.atomic()
+        };
+        if blocks { curr.id.bit() } else { 0 }
+    }
+
+    /// The stop, told from the entity whose wait closed it.
+    fn describe(&self, teller: EntityId, stuck: u64, blocked: u64) -> Stop {
+        let first = if stuck & teller.bit() != 0 {
+            teller
+        } else {
+            EntityId(stuck.trailing_zeros() as u8)
+        };
+        let (path, closes) = self.follow(first, blocked);
+        let waits: Vec<StuckWait> = path.iter().map(|&id| self.stuck_wait(id)).collect();
+        let kind = if waits
+            .iter()
+            .any(|w| w.wait.is_some_and(|w| self.is_retry(w)))
+        {
+            StopKind::Livelock
+        } else if closes {
+            StopKind::Deadlock
+        } else {
+            StopKind::NoEnder
+        };
+        Stop { kind, waits, stuck }
+    }
+
+    /// A spin or retry loop that reads until something changes, not a wait for a lock's holder.
+    fn is_retry(&self, w: Wait) -> bool {
+        let lock = matches!(w.needs, Needs::Holders | Needs::All(_));
+        let sequence = self.machine.resource(w.res).kind == ResKind::Sequence;
+        w.needs == Needs::Anyone || (w.how == WaitHow::Spin && (sequence || !lock))
+    }
+
+    /// Follows the waits from `first` until one repeats (the cycle, from its start) or nobody is left to blame.
+    fn follow(&self, first: EntityId, blocked: u64) -> (Vec<EntityId>, bool) {
+        let mut path = vec![first];
+        let mut at = first;
+        loop {
+            let on = self.stuck_wait(at).needs & blocked;
+            if on == 0 {
+                return (path, false);
+            }
+            // Prefer closing the cycle where it began.
+            at = if on & first.bit() != 0 {
+                first
+            } else {
+                EntityId(on.trailing_zeros() as u8)
+            };
+            if let Some(start) = path.iter().position(|&p| p == at) {
+                path.drain(..start);
+                return (path, true);
+            }
+            path.push(at);
+        }
+    }
+
+    fn stuck_wait(&self, id: EntityId) -> StuckWait {
+        let e = self.machine.entity(id);
+        let wait = self.waits[id.index()].filter(|_| self.ready & id.bit() == 0);
+        let needs = wait.map_or(0, |w| self.needed(e, w)) | self.cpu_obstacle(e);
+        StuckWait {
+            waiter: id,
+            wait,
+            needs,
+            site: e.site.get(),
+        }
+    }
+}

@@ -1,0 +1,379 @@
+//! The machine: CPUs, entities and resources, and the state of the running execution.
+
+use super::entity::{Entity, EntityKind, EntitySpec};
+use super::finding::{End, Outcome, StateBreak, Stop};
+use super::ids::{CpuId, EntityId, MAX_CPUS, MAX_ENTITIES, ResId};
+use super::op::{Op, OpKind};
+use super::resource::{ResKind, Resource};
+use super::sched::Sim;
+use super::threads::Parking;
+use crate::rules::Rules;
+use ksplat_lockdep::Lockdep;
+use std::cell::Cell;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+/// Description of a machine.
+#[derive(Clone, Debug)]
+pub struct MachineSpec {
+    /// Number of virtual CPUs, at least 1, at most [`MAX_CPUS`].
+    pub cpus: u8,
+    /// Tasks, daemons and interrupt handlers.
+    pub entities: Vec<EntitySpec>,
+    /// Kernel variants in force.
+    pub rules: Rules,
+    /// An execution ends with [`End::StepLimit`] after this many visible operations.
+    pub max_steps: u32,
+}
+
+/// Which runtime an execution uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runtime {
+    /// Our own executor, one coroutine a task.
+    Deterministic,
+    /// Every task is a shuttle task.
+    Shuttle,
+    /// Every task is an OS thread.
+    Threads,
+}
+
+/// What the entities of a machine do.
+pub trait World: Sync {
+    /// Body of an entity. Runs once a task, once per firing for an interrupt handler.
+    fn run(&self, entity: EntityId);
+
+    /// Checks what must hold after every step. Called in simulation, when the state was touched since the last check.
+    fn check(&self, _machine: &Machine) {}
+}
+
+/// A virtual CPU.
+#[derive(Debug)]
+pub(crate) struct Cpu {
+    /// The task that runs, or was preempted last, here.
+    pub(crate) curr: Cell<Option<EntityId>>,
+    /// Interrupt handlers that borrow it, innermost last.
+    pub(crate) irq_stack: Cell<u64>,
+    pub(crate) irq_top: Cell<Option<EntityId>>,
+    pub(crate) tasks: u64,
+    pub(crate) irqs: u64,
+}
+
+/// A machine on which programs run. Built once, run as often as one likes.
+pub struct Machine {
+    pub(crate) entities: Box<[Entity]>,
+    pub(crate) cpus: Box<[Cpu]>,
+    pub(crate) resources: Vec<Resource>,
+    pub(crate) rules: Rules,
+    pub(crate) max_steps: u32,
+    pub(crate) simulated: Cell<bool>,
+    pub(crate) runtime: Cell<Runtime>,
+    pub(crate) sim: Sim,
+    pub(crate) lockdep: Lockdep,
+    pub(crate) recording: Cell<bool>,
+    /// Something that `World::check` looks at was touched.
+    pub(crate) touched: Cell<bool>,
+    pub(crate) stopped: AtomicBool,
+    pub(crate) parking: Parking,
+    found: Mutex<Found>,
+}
+
+// SAFETY: the cells are written while no execution runs, or by the one OS thread of a simulated execution.
+unsafe impl Sync for Machine {}
+
+impl std::fmt::Debug for Machine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Machine")
+            .field("entities", &self.entities)
+            .field("rules", &self.rules)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, Default)]
+struct Found {
+    stop: Option<Stop>,
+    breaks: Vec<StateBreak>,
+    end: Option<End>,
+    fault: Option<String>,
+}
+
+impl Machine {
+    /// Builds a machine.
+    ///
+    /// # Panics
+    /// If there are no CPUs, too many CPUs or entities, or an entity on a CPU that does not exist.
+    #[must_use]
+    pub fn new(spec: &MachineSpec) -> Self {
+        assert!(
+            (1..=MAX_CPUS).contains(&usize::from(spec.cpus)),
+            "1 to {MAX_CPUS} CPUs, not {}",
+            spec.cpus
+        );
+        assert!(
+            spec.entities.len() <= MAX_ENTITIES,
+            "at most {MAX_ENTITIES} entities, not {}",
+            spec.entities.len()
+        );
+        let mut cpus: Vec<Cpu> = (0..spec.cpus)
+            .map(|_| Cpu {
+                curr: Cell::new(None),
+                irq_stack: Cell::new(0),
+                irq_top: Cell::new(None),
+                tasks: 0,
+                irqs: 0,
+            })
+            .collect();
+        for (i, e) in spec.entities.iter().enumerate() {
+            assert!(
+                e.cpu.0 < spec.cpus,
+                "{} is pinned to cpu{} of {}",
+                e.name,
+                e.cpu.0,
+                spec.cpus
+            );
+            let cpu = &mut cpus[e.cpu.index()];
+            let bit = EntityId::new(i).bit();
+            if e.kind == EntityKind::HardIrq && !spec.rules.preempt_rt {
+                cpu.irqs |= bit
+            } else {
+                cpu.tasks |= bit
+            }
+        }
+        let entities = spec.entities.iter().enumerate().map(|(i, e)| {
+            let cpu = &cpus[e.cpu.index()];
+            Entity::new(EntityId::new(i), e, (cpu.tasks | cpu.irqs).count_ones() > 1)
+        });
+        Self {
+            entities: entities.collect(),
+            cpus: cpus.into(),
+            resources: Vec::new(),
+            rules: spec.rules.clone(),
+            max_steps: spec.max_steps,
+            simulated: Cell::new(true),
+            runtime: Cell::new(Runtime::Deterministic),
+            sim: Sim::new(),
+            lockdep: Lockdep::new(crate::lockdep_events::config(&spec.rules)),
+            recording: Cell::new(false),
+            touched: Cell::new(false),
+            stopped: AtomicBool::new(false),
+            parking: Parking::new(usize::from(spec.cpus), spec.entities.len()),
+            found: Mutex::default(),
+        }
+    }
+
+    /// Adds something to wait for.
+    ///
+    /// # Panics
+    /// If there are 2^32 resources already.
+    pub fn add_resource(&mut self, kind: ResKind, name: &str) -> ResId {
+        let id = u32::try_from(self.resources.len()).expect("fewer than 2^32 resources");
+        self.resources.push(Resource::new(kind, name));
+        ResId(id)
+    }
+
+    /// Declares who can end waits for a resource that has no holders: a completion, a wait queue.
+    pub fn set_enders(&self, res: ResId, enders: u64) {
+        self.resource(res).enders.store(enders, Relaxed);
+    }
+
+    /// A resource.
+    #[inline]
+    #[must_use]
+    pub fn resource(&self, res: ResId) -> &Resource {
+        &self.resources[res.index()]
+    }
+
+    /// All resources, in order of creation.
+    #[must_use]
+    pub fn resources(&self) -> &[Resource] {
+        &self.resources
+    }
+
+    /// An entity.
+    #[inline]
+    #[must_use]
+    pub fn entity(&self, id: EntityId) -> &Entity {
+        &self.entities[id.index()]
+    }
+
+    /// All entities.
+    #[must_use]
+    pub fn entities(&self) -> &[Entity] {
+        &self.entities
+    }
+
+    /// The kernel variants in force.
+    #[inline]
+    #[must_use]
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Whether the machine runs a PREEMPT_RT kernel.
+    #[inline]
+    #[must_use]
+    pub fn rt(&self) -> bool {
+        self.rules.preempt_rt
+    }
+
+    /// Whether decisions are simulated (deterministic runtime and shuttle), or OS threads run freely.
+    #[inline]
+    #[must_use]
+    pub fn simulated(&self) -> bool {
+        self.simulated.get()
+    }
+
+    /// The validator of this machine. Empty at the start of every execution.
+    #[inline]
+    #[must_use]
+    pub fn lockdep(&self) -> &Lockdep {
+        &self.lockdep
+    }
+
+    /// The validator, to register lock classes while the machine is built.
+    pub fn lockdep_mut(&mut self) -> &mut Lockdep {
+        &mut self.lockdep
+    }
+
+    /// Number of virtual CPUs.
+    #[must_use]
+    pub fn nr_cpus(&self) -> usize {
+        self.cpus.len()
+    }
+
+    /// Says that something which [`World::check`] looks at has changed.
+    #[inline]
+    pub fn touch(&self) {
+        if self.simulated.get() {
+            self.touched.set(true);
+        }
+    }
+
+    /// Whether model events are recorded for a story.
+    #[inline]
+    #[must_use]
+    pub fn recording(&self) -> bool {
+        self.recording.get()
+    }
+
+    /// Switches recording on or off for the executions to come.
+    pub fn set_recording(&self, on: bool) {
+        self.recording.set(on);
+    }
+
+    /// Decisions of the last simulated execution, as choice numbers ([`Decision::nth`](super::Decision::nth)).
+    #[must_use]
+    pub fn choices(&self) -> Vec<u32> {
+        self.sim.choices()
+    }
+
+    /// Whether the execution is over and everything unwinds.
+    #[inline]
+    #[must_use]
+    pub fn tearing_down(&self) -> bool {
+        self.stopped.load(Relaxed)
+    }
+
+    /// Records a broken invariant; each kind once an execution. The execution goes on.
+    pub fn state_break(&self, kind: &'static str, detail: impl FnOnce() -> String) {
+        if self.tearing_down() {
+            return;
+        }
+        let at = super::in_machine().then(super::current);
+        let mut found = self.found();
+        if found.breaks.iter().any(|b| b.kind == kind) {
+            return;
+        }
+        let detail = detail();
+        super::event::state(self, kind, &detail);
+        found.breaks.push(StateBreak {
+            kind,
+            detail,
+            entity: at.map(|e| e.id),
+            site: at.map_or(0, |e| e.site.get()),
+        });
+    }
+
+    pub(crate) fn end(&self, end: End) {
+        self.found().end.get_or_insert(end);
+        self.stopped.store(true, Relaxed);
+    }
+
+    pub(crate) fn stop(&self, stop: Stop) {
+        super::event::stop(self, &stop);
+        self.found().stop.get_or_insert(stop);
+        self.end(End::Stopped);
+    }
+
+    pub(crate) fn fault(&self, message: String) {
+        self.found().fault.get_or_insert(message);
+        self.end(End::Internal);
+    }
+
+    fn found(&self) -> std::sync::MutexGuard<'_, Found> {
+        self.found
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Everything back to how an execution starts.
+    pub(crate) fn reset(&self, runtime: Runtime) {
+        self.runtime.set(runtime);
+        self.simulated.set(runtime != Runtime::Threads);
+        for e in &self.entities {
+            e.reset(self);
+        }
+        for r in &self.resources {
+            r.reset();
+        }
+        for c in &self.cpus {
+            c.curr.set(None);
+            c.irq_stack.set(0);
+            c.irq_top.set(None);
+        }
+        self.lockdep.reset();
+        self.touched.set(false);
+        self.stopped.store(false, Relaxed);
+        let mut found = self.found();
+        found.stop = None;
+        found.breaks.clear();
+        found.end = None;
+        found.fault = None;
+        drop(found);
+        self.reset_sim();
+    }
+
+    /// How the execution that just ended did so.
+    pub(crate) fn ended_how(&self) -> End {
+        self.found().end.unwrap_or(End::Completed)
+    }
+
+    /// What the execution that just ended showed.
+    pub(crate) fn outcome(&self) -> Outcome {
+        let mut found = self.found();
+        Outcome {
+            end: found.end.unwrap_or(End::Completed),
+            stop: found.stop.take(),
+            breaks: std::mem::take(&mut found.breaks),
+            reports: self.lockdep.reports(),
+            steps: self.sim.steps.get(),
+            fault: found.fault.take(),
+        }
+    }
+}
+
+impl Machine {
+    /// The pending operation of an entity.
+    #[must_use]
+    pub fn next_op(&self, id: EntityId) -> Op {
+        self.sim.next_op(id)
+    }
+
+    pub(crate) fn start_op() -> Op {
+        Op::bare(OpKind::Start)
+    }
+
+    pub(crate) fn cpu(&self, id: CpuId) -> &Cpu {
+        &self.cpus[id.index()]
+    }
+}

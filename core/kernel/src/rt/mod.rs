@@ -1,0 +1,38 @@
+//! The seam: decide here, block on this resource, wake, choose among n. Three runtimes implement it.
+//!
+//! Model code says [`current()`]`.point(…)` before a visible operation, [`Entity::block`] to wait, [`Machine::wake`]
+//! when it changed what others wait for, and [`Machine::choose`] where something other than the schedule may go
+//! several ways. Which runtime runs it is decided per execution: [`Deterministic::run`], [`run_in_shuttle`] or
+//! [`run_on_threads`]. On the first two an execution is a pure function of program and choices.
+
+mod context;
+mod det;
+mod entity;
+pub(crate) mod event;
+mod finding;
+mod ids;
+mod judge;
+mod machine;
+mod op;
+pub(crate) mod resource;
+mod sched;
+mod shuttle;
+mod strategy;
+mod threads;
+mod wait;
+
+pub use context::IrqFlags;
+pub use det::Deterministic;
+pub use entity::{
+    Current, Entity, EntityKind, EntitySpec, Needs, Wait, WaitHow, current, in_machine,
+};
+pub use event::{EventKind, record};
+pub use finding::{End, Outcome, StateBreak, Stop, StopKind, StuckWait};
+pub use ids::{CpuId, EntityId, MAX_CPUS, MAX_ENTITIES, ResId, members};
+pub use machine::{Machine, MachineSpec, Runtime, World};
+pub use op::{Op, OpKind};
+pub use resource::{ResKind, Resource};
+pub use shuttle::{StrategyScheduler, run_in_shuttle};
+pub use strategy::{Decision, Ending, Standing, Step, Strategy, Undisturbed};
+pub use threads::{abandon, run_on_threads};
+pub use wait::wait_for_holders;

@@ -1,0 +1,111 @@
+//! Resources: what waits go through, and who can end them.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// What a resource is; the words of stories and of the wait-for cycle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ResKind {
+    /// A lock that spins.
+    SpinLock,
+    /// A lock that sleeps.
+    SleepLock,
+    /// A completion.
+    Completion,
+    /// A wait queue with a condition.
+    WaitQueue,
+    /// A flag or counter of the program.
+    Variable,
+    /// An RCU grace period.
+    GracePeriod,
+    /// A bit of a page.
+    PageBit,
+    /// An IO batch or device.
+    Io,
+    /// A sequence count, waited for until it is even.
+    Sequence,
+    /// A work item or the workers of a queue.
+    Work,
+    /// Free memory: what a retry loop in the allocator waits for.
+    Memory,
+    /// Something to do for a daemon; waiting for it is not being stuck.
+    Idle,
+    /// Other shared state, an object of reads and writes only.
+    State,
+}
+
+/// One resource. All fields but the name start each execution at zero.
+///
+/// Simulated runtimes touch it from one OS thread, with plain relaxed loads and stores; on OS threads `state` is
+/// changed by compare-and-swap.
+#[derive(Debug)]
+#[repr(align(64))]
+pub struct Resource {
+    /// 0 free; see `sync::word` for the encoding of owners and readers.
+    pub(crate) state: AtomicU64,
+    /// Entities that hold it and must let go before a waiter can go on.
+    pub(crate) holders: AtomicU64,
+    /// Entities that stand before an exclusive acquisition or wait for its condition.
+    pub(crate) waiters: AtomicU64,
+    /// Entities that stand before a shared acquisition.
+    pub(crate) read_waiters: AtomicU64,
+    /// Writers that have found it taken: readers that come later stay behind them.
+    pub(crate) queued_writers: AtomicU64,
+    /// Entities that may end a wait although they hold nothing (completions, wait queues).
+    pub(crate) enders: AtomicU64,
+    pub(crate) kind: ResKind,
+    pub(crate) name: Box<str>,
+}
+
+impl Resource {
+    pub(crate) fn new(kind: ResKind, name: &str) -> Self {
+        let zero = || AtomicU64::new(0);
+        Self {
+            state: zero(),
+            holders: zero(),
+            waiters: zero(),
+            read_waiters: zero(),
+            queued_writers: zero(),
+            enders: zero(),
+            kind,
+            name: name.into(),
+        }
+    }
+
+    /// Its name in stories.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it is.
+    #[must_use]
+    pub const fn kind(&self) -> ResKind {
+        self.kind
+    }
+
+    /// Entities that hold it.
+    #[must_use]
+    pub fn holders(&self) -> u64 {
+        self.holders.load(Relaxed)
+    }
+
+    pub(crate) fn reset(&self) {
+        self.state.store(0, Relaxed);
+        self.holders.store(0, Relaxed);
+        self.waiters.store(0, Relaxed);
+        self.read_waiters.store(0, Relaxed);
+        self.queued_writers.store(0, Relaxed);
+    }
+}
+
+/// Adds bits to a word that one OS thread owns: no read-modify-write instruction needed.
+#[inline]
+pub(crate) fn set_bits(word: &AtomicU64, bits: u64) {
+    word.store(word.load(Relaxed) | bits, Relaxed);
+}
+
+/// Takes bits out of a word that one OS thread owns.
+#[inline]
+pub(crate) fn clear_bits(word: &AtomicU64, bits: u64) {
+    word.store(word.load(Relaxed) & !bits, Relaxed);
+}

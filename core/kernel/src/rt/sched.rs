@@ -1,0 +1,517 @@
+//! Who may run, and the one place where that is decided.
+//!
+//! Two sets decide: `ready`, the entities that have something to do, and `allowed`, those that their CPU lets run.
+//! Their intersection are the candidates of a decision.
+
+use super::entity::{Entity, EntityKind, set_current};
+use super::finding::End;
+use super::ids::{CpuId, EntityId, MAX_ENTITIES, members};
+use super::machine::{Machine, Runtime, World};
+use super::op::{Op, OpKind};
+use super::strategy::{Decision, Ending, Standing, Step, Strategy};
+use std::cell::{Cell, UnsafeCell};
+
+/// State of a simulated execution. Only touched from the one OS thread that simulates.
+pub(crate) struct Sim {
+    pub(crate) ready: Cell<u64>,
+    pub(crate) allowed: Cell<u64>,
+    pub(crate) live: Cell<u64>,
+    pub(crate) running: Cell<Option<EntityId>>,
+    pub(crate) steps: Cell<u32>,
+    /// Whether entities have real-time priorities that differ.
+    pub(crate) prio: Cell<bool>,
+    next: UnsafeCell<[Op; MAX_ENTITIES]>,
+    choices: UnsafeCell<Vec<u32>>,
+    strategy: Cell<Option<*mut dyn Strategy>>,
+    pub(crate) wants_steps: Cell<bool>,
+    /// What the running step did without announcing it; only kept for strategies that want steps.
+    touched: Cell<bool>,
+    cpu_changed: Cell<bool>,
+    world: Cell<Option<*const dyn World>>,
+    /// Retry loops for memory that looked since anybody else last ran: see `Machine::last_look`.
+    pub(crate) looked: Cell<u64>,
+    /// Who the executor is to resume next.
+    pub(crate) resume: Cell<Option<EntityId>>,
+}
+
+impl std::fmt::Debug for Sim {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sim")
+            .field("ready", &self.ready)
+            .field("allowed", &self.allowed)
+            .finish_non_exhaustive()
+    }
+}
+
+// SAFETY: simulated executions run on one OS thread; OS-thread executions do not touch it.
+unsafe impl Send for Sim {}
+
+/// Payload of the unwinding that ends an entity when its execution is over.
+pub(crate) struct TornDown;
+
+impl Sim {
+    pub(crate) fn new() -> Self {
+        Self {
+            ready: Cell::new(0),
+            allowed: Cell::new(0),
+            live: Cell::new(0),
+            running: Cell::new(None),
+            steps: Cell::new(0),
+            prio: Cell::new(false),
+            next: UnsafeCell::new([Machine::start_op(); MAX_ENTITIES]),
+            choices: UnsafeCell::new(Vec::new()),
+            strategy: Cell::new(None),
+            wants_steps: Cell::new(false),
+            touched: Cell::new(false),
+            cpu_changed: Cell::new(false),
+            world: Cell::new(None),
+            looked: Cell::new(0),
+            resume: Cell::new(None),
+        }
+    }
+
+    pub(crate) fn choices(&self) -> Vec<u32> {
+        // SAFETY: no other reference to the vector is live outside the methods of this file.
+        unsafe { (*self.choices.get()).clone() }
+    }
+
+    pub(crate) fn next_op(&self, id: EntityId) -> Op {
+        // SAFETY: as above.
+        unsafe { (*self.next.get())[id.index()] }
+    }
+
+    /// The pending operations. Nothing writes to them while a strategy looks.
+    fn next_ops(&self) -> &[Op] {
+        // SAFETY: as above; strategies do not call back into the machine.
+        unsafe { &*self.next.get() }
+    }
+
+    fn set_next(&self, id: EntityId, op: Op) {
+        // SAFETY: as above.
+        unsafe { (*self.next.get())[id.index()] = op };
+    }
+
+    fn record(&self, choice: u32) {
+        // SAFETY: as above.
+        unsafe { (*self.choices.get()).push(choice) };
+    }
+
+    pub(crate) fn with_strategy<R>(&self, f: impl FnOnce(&mut dyn Strategy) -> R) -> R {
+        let strategy = self
+            .strategy
+            .get()
+            .expect("a simulated execution has a strategy");
+        // SAFETY: `attach` keeps it borrowed for the execution, and strategies do not call back into the machine.
+        f(unsafe { &mut *strategy })
+    }
+}
+
+/// Keeps strategy and world attached to a machine while it runs.
+pub(crate) struct Attached<'a>(&'a Machine);
+
+impl Drop for Attached<'_> {
+    fn drop(&mut self) {
+        self.0.sim.strategy.set(None);
+        self.0.sim.world.set(None);
+        set_current(None);
+    }
+}
+
+impl Machine {
+    pub(crate) fn reset_sim(&self) {
+        let sim = &self.sim;
+        sim.steps.set(0);
+        sim.running.set(None);
+        sim.resume.set(None);
+        sim.looked.set(0);
+        // SAFETY: no execution is running.
+        unsafe { (*sim.choices.get()).clear() };
+        let (mut live, mut ready, mut prio) = (0, 0, false);
+        for e in &self.entities {
+            sim.set_next(e.id, Self::start_op());
+            live |= e.id.bit();
+            prio |= self.rt() && e.prio != self.entities[0].prio;
+            if e.kind != EntityKind::HardIrq || e.pending.get() > 0 {
+                ready |= e.id.bit();
+            }
+        }
+        sim.live.set(live);
+        sim.ready.set(ready);
+        sim.prio.set(prio);
+        sim.allowed.set(live);
+    }
+
+    /// Lends strategy and world to the execution that is about to run.
+    pub(crate) fn attach<'a>(
+        &'a self,
+        world: &'a dyn World,
+        strategy: Option<&'a mut dyn Strategy>,
+    ) -> Attached<'a> {
+        let sim = &self.sim;
+        // SAFETY: only the lifetime is forgotten; `Attached`, which borrows both, takes the pointers out again.
+        sim.world.set(Some(unsafe {
+            std::mem::transmute::<*const dyn World, *const (dyn World + 'static)>(world)
+        }));
+        if let Some(strategy) = strategy {
+            strategy.begin();
+            sim.wants_steps.set(strategy.wants_steps());
+            // SAFETY: as above.
+            let strategy = unsafe {
+                std::mem::transmute::<*mut dyn Strategy, *mut (dyn Strategy + 'static)>(strategy)
+            };
+            sim.strategy.set(Some(strategy));
+        } else {
+            sim.wants_steps.set(super::shuttle::wants_steps());
+        }
+        Attached(self)
+    }
+
+    pub(crate) fn world(&self) -> &dyn World {
+        let world = self.sim.world.get().expect("a running machine has a world");
+        // SAFETY: `attach` keeps it borrowed while the machine runs.
+        unsafe { &*world }
+    }
+
+    #[inline]
+    pub(crate) fn candidates(&self) -> u64 {
+        let set = self.sim.ready.get() & self.sim.allowed.get();
+        if self.sim.prio.get() {
+            self.highest_prio(set)
+        } else {
+            set
+        }
+    }
+
+    /// Of several tasks that could run on one CPU, PREEMPT_RT runs one with the highest priority.
+    #[cold]
+    fn highest_prio(&self, set: u64) -> u64 {
+        let mut out = 0;
+        for cpu in &self.cpus {
+            let here = set & cpu.tasks;
+            let top = members(here).map(|e| self.entity(e).prio).max();
+            out |= members(here)
+                .filter(|&e| Some(self.entity(e).prio) == top)
+                .fold(0, |s, e| s | e.bit());
+            out |= set & cpu.irqs;
+        }
+        out
+    }
+
+    /// See [`Entity::point`].
+    #[inline]
+    pub(crate) fn point(&self, e: &Entity, op: Op) {
+        if !self.simulated.get() {
+            self.threads_point(e);
+            return;
+        }
+        let sim = &self.sim;
+        sim.set_next(e.id, op);
+        let steps = sim.steps.get() + 1;
+        sim.steps.set(steps);
+        if self.touched.get() || steps > self.max_steps {
+            self.point_slow(steps);
+        }
+        let candidates = self.candidates();
+        if candidates != e.id.bit() || sim.wants_steps.get() {
+            self.decide(Some(e), candidates);
+        }
+    }
+
+    /// Says what an entity is about to do without giving way: it waits instead.
+    pub(crate) fn announce(&self, e: &Entity, op: Op) {
+        self.sim.set_next(e.id, op);
+    }
+
+    /// These entities stand before something that is no longer to be had.
+    pub(crate) fn not_ready(&self, set: u64) {
+        self.sim.ready.set(self.sim.ready.get() & !set);
+    }
+
+    #[cold]
+    fn point_slow(&self, steps: u32) {
+        self.check_if_touched();
+        if steps > self.max_steps {
+            self.end(End::StepLimit);
+            unwind();
+        }
+    }
+
+    /// Chooses among the candidates and lets the chosen one run. Returns when `from` runs again.
+    pub(crate) fn decide(&self, from: Option<&Entity>, candidates: u64) {
+        let next = self.choose_next(from, candidates);
+        let Some(from) = from else {
+            self.enter(next);
+            self.sim.resume.set(Some(next));
+            return;
+        };
+        if next == from.id {
+            return;
+        }
+        self.switch(from, next);
+        if self.tearing_down() {
+            unwind();
+        }
+    }
+
+    /// Gives up the processor to `next`; returns when `from` has been chosen again.
+    fn switch(&self, from: &Entity, next: EntityId) {
+        match self.runtime.get() {
+            Runtime::Deterministic => {
+                self.enter(next);
+                self.sim.resume.set(Some(next));
+                super::det::suspend();
+            }
+            // shuttle has switched already, inside `choose_next`.
+            Runtime::Shuttle => {}
+            Runtime::Threads => unreachable!("OS threads do not decide"),
+        }
+        set_current(Some(from));
+    }
+
+    fn choose_next(&self, from: Option<&Entity>, candidates: u64) -> EntityId {
+        let current = from.map(|e| e.id).filter(|id| candidates & id.bit() != 0);
+        if self.runtime.get() == Runtime::Shuttle {
+            return super::shuttle::choose_next(self, from, current, candidates);
+        }
+        let next = if candidates & (candidates - 1) == 0 {
+            EntityId(candidates.trailing_zeros() as u8)
+        } else {
+            self.ask(candidates, current)
+        };
+        if self.sim.wants_steps.get() {
+            self.with_step(candidates, current, next, |step| {
+                self.sim.with_strategy(|s| s.step(step));
+            });
+        }
+        next
+    }
+
+    /// Shows a transition to a strategy that wants steps.
+    pub(crate) fn with_step(
+        &self,
+        candidates: u64,
+        current: Option<EntityId>,
+        picked: EntityId,
+        f: impl FnOnce(&Step<'_>),
+    ) {
+        let state = self.standing();
+        f(&Step {
+            decision: Decision {
+                candidates,
+                current,
+                next: self.sim.next_ops(),
+            },
+            picked,
+            state,
+        });
+    }
+
+    /// Where the machine stands; forgets what the step that led here did.
+    fn standing(&self) -> Standing {
+        let sim = &self.sim;
+        Standing {
+            ready: sim.ready.get(),
+            allowed: sim.allowed.get(),
+            live: sim.live.get(),
+            touched: sim.touched.replace(false),
+            cpu: sim.cpu_changed.replace(false),
+        }
+    }
+
+    /// Shows the end of an execution to a strategy that wants steps.
+    pub(crate) fn with_ending<R>(&self, f: impl FnOnce(&Ending<'_>) -> R) -> R {
+        f(&Ending {
+            end: self.ended_how(),
+            state: self.standing(),
+            next: self.sim.next_ops(),
+        })
+    }
+
+    /// What [`World::check`] looks at was touched: it looks now, between two steps.
+    #[inline]
+    pub(crate) fn check_if_touched(&self) {
+        if self.touched.replace(false) {
+            self.sim.touched.set(true);
+            self.world().check(self);
+        }
+    }
+
+    /// Asks the strategy and records its choice.
+    pub(crate) fn ask(&self, candidates: u64, current: Option<EntityId>) -> EntityId {
+        let (picked, number) = self.with_decision(candidates, current, |decision| {
+            let picked = self.sim.with_strategy(|s| s.pick(decision));
+            let picked = if candidates & picked.bit() != 0 {
+                picked
+            } else {
+                decision.nth(0)
+            };
+            (picked, decision.number_of(picked))
+        });
+        self.sim.record(number);
+        picked
+    }
+
+    /// Shows a decision to whoever makes it.
+    pub(crate) fn with_decision<R>(
+        &self,
+        candidates: u64,
+        current: Option<EntityId>,
+        f: impl FnOnce(&Decision<'_>) -> R,
+    ) -> R {
+        f(&Decision {
+            candidates,
+            current,
+            next: self.sim.next_ops(),
+        })
+    }
+
+    /// Records a decision that somebody else made.
+    pub(crate) fn record_pick(&self, candidates: u64, current: Option<EntityId>, picked: EntityId) {
+        let decision = Decision {
+            candidates,
+            current,
+            next: &[],
+        };
+        self.sim.record(decision.number_of(picked));
+    }
+
+    /// A choice among `n` alternatives by the running entity; 0 is the undisturbed one.
+    pub fn choose(&self, n: u32) -> u32 {
+        if n < 2 {
+            return 0;
+        }
+        let choice = match self.runtime.get() {
+            Runtime::Deterministic => self.sim.with_strategy(|s| s.choose(n)),
+            Runtime::Shuttle => super::shuttle::choose(n),
+            Runtime::Threads => return super::threads::choose(n),
+        };
+        let choice = choice.min(n - 1);
+        self.sim.record(choice);
+        choice
+    }
+
+    /// The chosen entity gets its CPU.
+    pub(crate) fn enter(&self, id: EntityId) {
+        self.sim.running.set(Some(id));
+        if self.sim.looked.get() & id.bit() == 0 {
+            self.sim.looked.set(0);
+        }
+        let e = self.entity(id);
+        let cpu = self.cpu(e.cpu);
+        if cpu.irqs & id.bit() != 0 {
+            if cpu.irq_stack.get() & id.bit() == 0 {
+                cpu.irq_stack.set(cpu.irq_stack.get() | id.bit());
+                self.begin_irq(e);
+            }
+            return;
+        }
+        if cpu.curr.replace(Some(id)) != Some(id) && e.shares_cpu {
+            self.recompute(e.cpu);
+        }
+    }
+
+    /// An interrupt handler borrows the CPU.
+    fn begin_irq(&self, e: &Entity) {
+        let cpu = self.cpu(e.cpu);
+        let below = cpu.irq_top.replace(Some(e.id));
+        e.below.set(below);
+        let host = match below {
+            Some(irq) => Some(self.entity(irq).host.get().unwrap_or(irq)),
+            None => cpu.curr.get(),
+        };
+        e.host.set(host);
+        e.pending.set(e.pending.get().saturating_sub(1));
+        e.irqs_off.set(true);
+        e.preempt.set(1);
+        self.recompute(e.cpu);
+    }
+
+    /// What may run on a CPU, anew; called when its interrupt or preemption state changed.
+    pub(crate) fn recompute(&self, id: CpuId) {
+        let cpu = self.cpu(id);
+        let mine = if let Some(top) = cpu.irq_top.get() {
+            top.bit()
+                | if self.entity(top).irqs_off.get() {
+                    0
+                } else {
+                    cpu.irqs & !cpu.irq_stack.get()
+                }
+        } else {
+            match cpu.curr.get().map(|t| self.entity(t)) {
+                None => cpu.tasks | cpu.irqs,
+                Some(t) => {
+                    let tasks = if t.atomic() { t.id.bit() } else { cpu.tasks };
+                    tasks | if t.irqs_off.get() { 0 } else { cpu.irqs }
+                }
+            }
+        };
+        let allowed = self.sim.allowed.get() & !(cpu.tasks | cpu.irqs);
+        self.sim.allowed.set(allowed | mine);
+    }
+
+    /// The running entity's body has ended: its CPU is free, and somebody else is chosen.
+    pub(crate) fn finish(&self, e: &Entity) {
+        let cpu = self.cpu(e.cpu);
+        if cpu.irq_stack.get() & e.id.bit() != 0 {
+            cpu.irq_stack.set(cpu.irq_stack.get() & !e.id.bit());
+            cpu.irq_top.set(e.below.take());
+            e.irqs_off.set(false);
+            e.preempt.set(0);
+            e.host.set(None);
+        } else if cpu.curr.get() == Some(e.id) {
+            cpu.curr.set(None);
+        }
+        self.sim.set_next(e.id, Self::start_op());
+        if e.kind == EntityKind::HardIrq {
+            if e.pending.get() == 0 {
+                self.sim.ready.set(self.sim.ready.get() & !e.id.bit());
+            }
+        } else {
+            self.sim.live.set(self.sim.live.get() & !e.id.bit());
+            self.sim.ready.set(self.sim.ready.get() & !e.id.bit());
+        }
+        if self.rt() && e.kind == EntityKind::HardIrq && e.pending.get() > 0 {
+            e.pending.set(e.pending.get() - 1);
+        }
+        self.recompute(e.cpu);
+        self.sim.running.set(None);
+    }
+
+    /// Raises an interrupt: its handler runs as soon as its CPU lets it.
+    pub fn raise_irq(&self, id: EntityId) {
+        let e = self.entity(id);
+        if !self.simulated.get() {
+            self.threads_raise(e);
+            return;
+        }
+        e.pending.set(e.pending.get().saturating_add(1));
+        self.sim.ready.set(self.sim.ready.get() | id.bit());
+    }
+}
+
+impl Entity {
+    /// A point where same-CPU tasks and interrupts may come in; nothing where the entity has its CPU to itself.
+    #[inline]
+    pub fn cpu_point(&self) {
+        if self.shares_cpu {
+            self.machine().point(
+                self,
+                Op::new(OpKind::Cpu, super::ids::ResId(u32::from(self.cpu.0))),
+            );
+        }
+    }
+
+    /// The interrupt or preemption state of this context changed.
+    #[inline]
+    pub(crate) fn cpu_changed(&self) {
+        if self.shares_cpu && self.machine().simulated.get() {
+            self.machine().sim.cpu_changed.set(true);
+            self.machine().recompute(self.cpu);
+        }
+    }
+}
+
+/// Ends the running entity: its execution is over.
+pub(crate) fn unwind() -> ! {
+    std::panic::resume_unwind(Box::new(TornDown))
+}

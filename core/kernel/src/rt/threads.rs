@@ -1,0 +1,277 @@
+//! The OS-thread runtime: real spinning and parking, no decisions. For stress tests, sanitizers and throughput.
+//!
+//! What it does not model: tasks of one CPU run in parallel, and an interrupt handler is a thread that excludes only
+//! the interrupts-off sections of its CPU. Verdicts come from the simulated runtimes.
+
+use super::entity::{Entity, EntityKind, Wait, WaitHow, set_current};
+use super::finding::{End, Outcome};
+use super::ids::{EntityId, MAX_ENTITIES, ResId, members};
+use super::judge::Waits;
+use super::machine::{Machine, Runtime, World};
+use super::sched::{TornDown, unwind};
+use crossbeam::utils::{Backoff, CachePadded};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Parking places; resources share them by number.
+const BUCKETS: usize = 64;
+/// A waiter looks again after this long, woken or not: a wake-up between its look and its sleep is not lost.
+const LOOK_AGAIN: Duration = Duration::from_micros(200);
+/// Looks after which a waiter suspects a stop.
+const SUSPECT_AFTER: u32 = 64;
+
+/// What OS-thread executions need beside the machine.
+pub(crate) struct Parking {
+    buckets: [CachePadded<Bucket>; BUCKETS],
+    waits: Mutex<[Option<Wait>; MAX_ENTITIES]>,
+    live: AtomicU64,
+    tasks_left: AtomicU64,
+    /// Interrupts-off sections and handlers of a CPU exclude each other.
+    irq_gates: Vec<CachePadded<AtomicBool>>,
+    irq_pending: Vec<CachePadded<AtomicU32>>,
+}
+
+#[derive(Default)]
+struct Bucket {
+    sleepers: AtomicU32,
+    lock: Mutex<()>,
+    wakeup: Condvar,
+}
+
+impl std::fmt::Debug for Parking {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parking")
+            .field("live", &self.live)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Parking {
+    pub(crate) fn new(cpus: usize, entities: usize) -> Self {
+        Self {
+            buckets: std::array::from_fn(|_| CachePadded::default()),
+            waits: Mutex::new([None; MAX_ENTITIES]),
+            live: AtomicU64::new(0),
+            tasks_left: AtomicU64::new(0),
+            irq_gates: (0..cpus).map(|_| CachePadded::default()).collect(),
+            irq_pending: (0..entities).map(|_| CachePadded::default()).collect(),
+        }
+    }
+
+    fn waits(&self) -> MutexGuard<'_, [Option<Wait>; MAX_ENTITIES]> {
+        self.waits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+thread_local! {
+    /// A private generator a thread: OS-thread executions are not reproducible anyway.
+    static DICE: Cell<u64> = const { Cell::new(0x9e37_79b9_7f4a_7c15) };
+}
+
+/// A choice among `n` on OS threads: pseudo-random, differently seeded an entity.
+pub(crate) fn choose(n: u32) -> u32 {
+    let mut x = DICE.get();
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^= x << 17;
+    DICE.set(x);
+    ((x >> 32) % u64::from(n)) as u32
+}
+
+/// Runs one execution on OS threads, one an entity, to its end.
+pub fn run_on_threads(machine: &Machine, world: &dyn World, seed: u64) -> Outcome {
+    machine.reset(Runtime::Threads);
+    let parking = &machine.parking;
+    parking.waits().fill(None);
+    let tasks = machine
+        .entities
+        .iter()
+        .filter(|e| e.kind == EntityKind::Task)
+        .fold(0, |s, e| s | e.id.bit());
+    parking.tasks_left.store(tasks, Ordering::Relaxed);
+    let all = machine.entities.iter().fold(0, |s, e| s | e.id.bit());
+    parking.live.store(all, Ordering::Relaxed);
+    for (e, pending) in machine.entities.iter().zip(&parking.irq_pending) {
+        pending.store(u32::from(e.pending.get()), Ordering::Relaxed);
+    }
+    for gate in &parking.irq_gates {
+        gate.store(false, Ordering::Relaxed);
+    }
+    let attached = machine.attach(world, None);
+    let dispatch = tracing::dispatcher::get_default(Clone::clone);
+    std::thread::scope(|scope| {
+        let mut threads = Vec::new();
+        for e in &machine.entities {
+            let dispatch = dispatch.clone();
+            let seed = seed ^ (u64::from(e.id.0) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            threads.push(scope.spawn(move || {
+                tracing::dispatcher::with_default(&dispatch, || {
+                    DICE.set(seed | 1);
+                    machine.thread_main(e);
+                });
+            }));
+        }
+        for thread in threads {
+            // Panics of bodies were caught inside; an explicit join is what sanitizers understand.
+            let _ = thread.join();
+        }
+    });
+    drop(attached);
+    machine.outcome()
+}
+
+impl Machine {
+    fn thread_main(&self, e: &Entity) {
+        set_current(Some(e));
+        if e.kind == EntityKind::HardIrq {
+            self.serve_irq(e);
+        } else {
+            self.thread_body(e);
+        }
+        set_current(None);
+        let parking = &self.parking;
+        parking.live.fetch_and(!e.id.bit(), Ordering::SeqCst);
+        let left = parking.tasks_left.fetch_and(!e.id.bit(), Ordering::SeqCst) & !e.id.bit();
+        if e.kind == EntityKind::Task && left == 0 {
+            // All tasks have ended: daemons and interrupts have nobody left to serve.
+            self.stopped.store(true, Ordering::SeqCst);
+        }
+    }
+
+    fn thread_body(&self, e: &Entity) {
+        let body = std::panic::AssertUnwindSafe(|| {
+            e.begin_context();
+            self.world().run(e.id);
+            e.end_context();
+        });
+        if let Err(payload) = std::panic::catch_unwind(body)
+            && !payload.is::<TornDown>()
+        {
+            self.fault(super::finding::panic_message(payload.as_ref()));
+        }
+    }
+
+    fn serve_irq(&self, e: &Entity) {
+        let pending = &self.parking.irq_pending[e.id.index()];
+        let gate = &self.parking.irq_gates[e.cpu.index()];
+        while !self.tearing_down() {
+            if pending.load(Ordering::Acquire) == 0 {
+                std::thread::sleep(LOOK_AGAIN);
+                continue;
+            }
+            pending.fetch_sub(1, Ordering::AcqRel);
+            close_gate(gate);
+            self.thread_body(e);
+            gate.store(false, Ordering::Release);
+        }
+    }
+
+    pub(crate) fn threads_raise(&self, e: &Entity) {
+        self.parking.irq_pending[e.id.index()].fetch_add(1, Ordering::AcqRel);
+    }
+
+    #[inline]
+    pub(crate) fn threads_point(&self, _e: &Entity) {
+        if self.tearing_down() {
+            unwind();
+        }
+    }
+
+    /// A task turns the interrupts of its CPU off or on.
+    pub(crate) fn threads_irqs(&self, e: &Entity, off: bool) {
+        if e.kind == EntityKind::HardIrq {
+            return;
+        }
+        let gate = &self.parking.irq_gates[e.cpu.index()];
+        if off {
+            close_gate(gate)
+        } else {
+            gate.store(false, Ordering::Release)
+        }
+    }
+
+    pub(crate) fn threads_block(&self, e: &Entity, wait: Wait) {
+        let looks = e.looks.get();
+        e.looks.set(looks + 1);
+        self.parking.waits()[e.id.index()] = Some(wait);
+        match wait.how {
+            WaitHow::Spin => spin(looks),
+            WaitHow::Sleep | WaitHow::Idle => self.park(wait.res),
+        }
+        if looks > SUSPECT_AFTER && looks.is_multiple_of(SUSPECT_AFTER) {
+            self.suspect(e);
+        }
+        self.parking.waits()[e.id.index()] = None;
+        if self.tearing_down() {
+            unwind();
+        }
+    }
+
+    fn park(&self, res: ResId) {
+        let bucket = &self.parking.buckets[res.index() % BUCKETS];
+        bucket.sleepers.fetch_add(1, Ordering::SeqCst);
+        let guard = bucket.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let woken = bucket.wakeup.wait_timeout(guard, LOOK_AGAIN);
+        drop(woken.unwrap_or_else(PoisonError::into_inner));
+        bucket.sleepers.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    #[inline]
+    pub(crate) fn threads_wake(&self, res: ResId) {
+        let bucket = &self.parking.buckets[res.index() % BUCKETS];
+        if bucket.sleepers.load(Ordering::SeqCst) != 0 {
+            drop(bucket.lock.lock().unwrap_or_else(PoisonError::into_inner));
+            bucket.wakeup.notify_all();
+        }
+    }
+
+    /// Judges a snapshot of all waits; a stop must show twice, with time between, before it counts.
+    fn suspect(&self, e: &Entity) {
+        let Some(first) = self.judge_snapshot(e) else {
+            return;
+        };
+        std::thread::sleep(Duration::from_millis(20));
+        if self.judge_snapshot(e).is_some_and(|second| second == first) {
+            self.stop(first);
+        }
+    }
+
+    fn judge_snapshot(&self, e: &Entity) -> Option<super::Stop> {
+        let waits = self.parking.waits();
+        let live = self.parking.live.load(Ordering::SeqCst);
+        let running = members(live)
+            .filter(|id: &EntityId| waits[id.index()].is_none())
+            .fold(0, |s, id| s | id.bit());
+        Waits {
+            machine: self,
+            live,
+            ready: running,
+            running,
+            waits: *waits,
+        }
+        .judge(e.id)
+    }
+}
+
+fn close_gate(gate: &AtomicBool) {
+    let backoff = Backoff::new();
+    while gate.swap(true, Ordering::Acquire) {
+        backoff.snooze();
+    }
+}
+
+/// One look of a spinner costs little at first; later it lets others have the processor.
+fn spin(looks: u32) {
+    if looks < 32 {
+        std::hint::spin_loop();
+    } else {
+        std::thread::yield_now();
+    }
+}
+
+/// Ends an execution on OS threads from outside, as a time limit does.
+pub fn abandon(machine: &Machine) {
+    machine.end(End::StepLimit);
+}

@@ -1,0 +1,95 @@
+//! The one door for blocking.
+//!
+//! Every wait says who waits, for what and who can end it, and is judged at that moment.
+
+use super::entity::{Entity, Needs, Wait, WaitHow};
+use super::ids::ResId;
+use super::machine::Machine;
+use super::resource::{clear_bits, set_bits};
+use super::sched::unwind;
+use std::sync::atomic::Ordering::Relaxed;
+
+impl Entity {
+    /// Waits until somebody wakes the resource; the caller looks again whether what it waits for is true.
+    ///
+    /// The waiter is in the resource's `waiters` already or is put there. A wait that can never end, or that closes a
+    /// cycle, is a stop: the execution ends and this does not return. Whether sleeping is legal is the caller's to say
+    /// ([`Entity::might_sleep`]).
+    pub fn block(&self, wait: Wait) {
+        let m = self.machine();
+        if !m.simulated() {
+            m.threads_block(self, wait);
+            return;
+        }
+        set_bits(&m.resource(wait.res).waiters, self.id.bit());
+        self.wait_now(wait);
+        clear_bits(&m.resource(wait.res).waiters, self.id.bit());
+    }
+
+    /// The wait itself, for callers that manage the resource's waiter sets.
+    pub(crate) fn wait_now(&self, wait: Wait) {
+        let m = self.machine();
+        let sim = &m.sim;
+        self.wait.set(Some(wait));
+        sim.ready.set(sim.ready.get() & !self.id.bit());
+        if wait.how != WaitHow::Spin {
+            let cpu = m.cpu(self.cpu);
+            if cpu.curr.get() == Some(self.id) {
+                cpu.curr.set(None);
+            }
+            m.recompute(self.cpu);
+        }
+        super::event::blocked(self, wait);
+        m.check_if_touched();
+        let mut candidates = m.candidates();
+        if let Some(stop) = m.judge(self, candidates) {
+            if !m.last_look(&stop) {
+                m.stop(stop);
+                unwind();
+            }
+            candidates = m.candidates();
+        }
+        if candidates == 0 {
+            // Everybody else has ended: a daemon's wait is how a machine comes to rest.
+            m.rest(self);
+        } else {
+            m.decide(Some(self), candidates);
+        }
+        self.wait.set(None);
+    }
+}
+
+impl Machine {
+    /// Wakes everybody who waits for a resource: they look again at what they wait for.
+    #[inline]
+    pub fn wake(&self, res: ResId) {
+        if !self.simulated() {
+            self.threads_wake(res);
+            return;
+        }
+        let r = self.resource(res);
+        let waiting = r.waiters.load(Relaxed) | r.read_waiters.load(Relaxed);
+        self.sim.ready.set(self.sim.ready.get() | waiting);
+    }
+
+    /// The last live entity waits and nobody is left: the machine is at rest.
+    fn rest(&self, e: &Entity) {
+        debug_assert!(
+            self.candidates() == 0,
+            "a machine at rest has nobody to run"
+        );
+        self.end(super::finding::End::Completed);
+        let _ = e;
+        unwind();
+    }
+}
+
+/// The wait for the holders of a lock.
+#[must_use]
+pub const fn wait_for_holders(res: ResId, spin: bool) -> Wait {
+    Wait {
+        res,
+        how: if spin { WaitHow::Spin } else { WaitHow::Sleep },
+        needs: Needs::Holders,
+    }
+}

@@ -1,0 +1,101 @@
+//! `struct completion`.
+
+use crate::rt::{
+    EventKind, Machine, Needs, OpKind, ResId, ResKind, Wait, WaitHow, current, record,
+};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+/// A completion. Not in lockdep: a wait for it can only be judged by who may still complete it.
+#[derive(Debug)]
+pub struct Completion {
+    res: ResId,
+    done: AtomicU64,
+}
+
+impl Completion {
+    /// `init_completion()`. `enders`: the entities that may complete it, one bit each.
+    #[must_use]
+    pub fn new(m: &mut Machine, name: &str, enders: u64) -> Self {
+        let res = m.add_resource(ResKind::Completion, name);
+        m.set_enders(res, enders);
+        Self {
+            res,
+            done: AtomicU64::new(0),
+        }
+    }
+
+    /// What waits for it go through.
+    #[must_use]
+    pub const fn res(&self) -> ResId {
+        self.res
+    }
+
+    /// `reinit_completion()`; also what a new execution starts with.
+    pub fn reset(&self) {
+        self.done.store(0, SeqCst);
+    }
+
+    /// `complete()`: lets one waiter go on.
+    pub fn complete(&self) {
+        self.add(1);
+    }
+
+    /// `complete_all()`.
+    pub fn complete_all(&self) {
+        self.add(u64::MAX / 2);
+    }
+
+    fn add(&self, n: u64) {
+        let e = current();
+        e.point(OpKind::Wake, self.res);
+        record(EventKind::Wake, || {
+            format!("complete {}", e.machine().resource(self.res).name())
+        });
+        let more = |d: u64| Some(d.saturating_add(n).min(u64::MAX / 2));
+        let _ = self.done.fetch_update(SeqCst, SeqCst, more);
+        e.machine().wake(self.res);
+    }
+
+    /// `wait_for_completion()`.
+    pub fn wait(&self) {
+        let e = current();
+        e.might_sleep();
+        e.point(OpKind::Wait, self.res);
+        record(EventKind::Block, || {
+            format!(
+                "wait_for_completion {}",
+                e.machine().resource(self.res).name()
+            )
+        });
+        e.start_looking();
+        while !self.try_take() {
+            e.block(Wait {
+                res: self.res,
+                how: WaitHow::Sleep,
+                needs: Needs::Enders,
+            });
+        }
+    }
+
+    /// `try_wait_for_completion()`.
+    #[must_use]
+    pub fn try_wait(&self) -> bool {
+        current().point(OpKind::TryLock, self.res);
+        self.try_take()
+    }
+
+    /// `completion_done()`: whether a wait would end at once.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.done.load(SeqCst) != 0
+    }
+
+    fn try_take(&self) -> bool {
+        let less = |d: u64| match d {
+            0 => None,
+            d if d >= u64::MAX / 2 => Some(d),
+            d => Some(d - 1),
+        };
+        self.done.fetch_update(SeqCst, SeqCst, less).is_ok()
+    }
+}

@@ -1,0 +1,368 @@
+//! Locks of every kind, as one type that knows what its kind means.
+
+use super::word::{self, Mode};
+use crate::lockdep_events::{self as lockdep, Acquire, Map};
+use crate::rt::{
+    Current, Entity, EventKind, IrqFlags, Machine, OpKind, ResId, ResKind, current, record,
+};
+use ksplat_lockdep::{Key, KeyInfo, LockType, Read, WaitType};
+
+/// Kinds of locks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum LockKind {
+    /// `raw_spinlock_t`: spins, on PREEMPT_RT too.
+    RawSpin,
+    /// `spinlock_t`: spins; sleeps on PREEMPT_RT.
+    Spin,
+    /// `rwlock_t`: spins; sleeps on PREEMPT_RT.
+    RwLock,
+    /// `struct mutex`.
+    Mutex,
+    /// `struct rw_semaphore`.
+    RwSem,
+    /// `struct percpu_rw_semaphore`.
+    PercpuRwSem,
+    /// `struct rt_mutex`.
+    RtMutex,
+    /// `local_lock_t`: preemption off; a per-CPU sleeping lock on PREEMPT_RT.
+    Local,
+    /// A bit in a word, waited for spinning; lockdep does not know it.
+    Bit,
+}
+
+impl LockKind {
+    /// Whether waiters keep their CPU, and holders may not sleep.
+    #[must_use]
+    pub const fn spins(self, rt: bool) -> bool {
+        match self {
+            Self::RawSpin | Self::Bit => true,
+            Self::Spin | Self::RwLock | Self::Local => !rt,
+            Self::Mutex | Self::RwSem | Self::PercpuRwSem | Self::RtMutex => false,
+        }
+    }
+
+    /// Registers a lockdep class for locks of this kind.
+    #[must_use]
+    pub fn class(self, m: &mut Machine, name: &str) -> Key {
+        // Without PROVE_RAW_LOCK_NESTING the kernel treats spinlocks as what they are on a non-RT kernel.
+        let config = if m.rules().prove_raw_lock_nesting || m.rt() {
+            WaitType::Config
+        } else {
+            WaitType::Spin
+        };
+        let inner = match self {
+            Self::RawSpin => WaitType::Spin,
+            Self::Spin | Self::RwLock | Self::Local => config,
+            Self::Mutex | Self::RwSem | Self::PercpuRwSem | Self::RtMutex => WaitType::Sleep,
+            Self::Bit => WaitType::Inv,
+        };
+        let lock_type = if self == Self::Local {
+            LockType::PerCpu
+        } else {
+            LockType::Normal
+        };
+        m.lockdep_mut().register_key(KeyInfo {
+            lock_type,
+            ..KeyInfo::waiting(name, inner)
+        })
+    }
+
+    /// Whether it can be taken shared.
+    #[must_use]
+    pub const fn shared(self) -> bool {
+        matches!(self, Self::RwLock | Self::RwSem | Self::PercpuRwSem)
+    }
+}
+
+/// What a lock operation does to the interrupts of its CPU.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Irq {
+    /// Nothing.
+    #[default]
+    Plain,
+    /// `_irq`: disables and, at unlock, enables whatever they were before.
+    Irq,
+    /// `_irqsave`: disables; unlock restores.
+    Save,
+    /// `_bh`: disables bottom halves.
+    Bh,
+}
+
+/// How a lock is taken: everything but the lock itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct How {
+    /// Interrupts.
+    pub irq: Irq,
+    /// lockdep subclass (`_nested`).
+    pub subclass: u8,
+    /// The outer lock that makes nesting in one class legal (`_nest_lock`).
+    pub nest: Option<Map>,
+}
+
+/// A lock.
+#[derive(Clone, Copy, Debug)]
+pub struct Lock {
+    pub(crate) res: ResId,
+    pub(crate) kind: LockKind,
+    map: Option<Map>,
+    spins: bool,
+}
+
+impl Lock {
+    /// A lock of a class. `key` is `None` where the kernel has no annotation.
+    #[must_use]
+    pub fn new(m: &mut Machine, kind: LockKind, name: &str, key: Option<Key>) -> Self {
+        let spins = kind.spins(m.rt());
+        let res = m.add_resource(
+            if spins {
+                ResKind::SpinLock
+            } else {
+                ResKind::SleepLock
+            },
+            name,
+        );
+        let map = key
+            .filter(|_| kind != LockKind::Bit)
+            .map(|key| Map::new(key, res));
+        Self {
+            res,
+            kind,
+            map,
+            spins,
+        }
+    }
+
+    /// What waits for it go through.
+    #[must_use]
+    pub const fn res(&self) -> ResId {
+        self.res
+    }
+
+    /// Its kind.
+    #[must_use]
+    pub const fn kind(&self) -> LockKind {
+        self.kind
+    }
+
+    /// Its lockdep map.
+    #[must_use]
+    pub const fn map(&self) -> Option<Map> {
+        self.map
+    }
+
+    /// Whether waiters keep their CPU on this machine.
+    #[must_use]
+    pub const fn spins(&self) -> bool {
+        self.spins
+    }
+
+    /// Takes it exclusively.
+    #[inline]
+    pub fn lock(&self, how: How) -> IrqFlags {
+        self.acquire(Mode::Write, how)
+    }
+
+    /// Takes it shared.
+    pub fn read(&self, how: How) -> IrqFlags {
+        let e = current();
+        let recursive = self.kind == LockKind::RwLock && e.in_hardirq();
+        self.acquire(
+            if recursive {
+                Mode::ReadRecursive
+            } else {
+                Mode::Read
+            },
+            how,
+        )
+    }
+
+    #[inline]
+    fn acquire(&self, mode: Mode, how: How) -> IrqFlags {
+        let e = current();
+        let flags = self.enter(&e, how.irq);
+        record(EventKind::Lock, || self.tell(&e, "lock", mode, how));
+        if let Some(map) = self.map {
+            lockdep::acquire(
+                &e,
+                map,
+                Acquire {
+                    subclass: how.subclass,
+                    trylock: false,
+                    read: lockdep_read(mode),
+                    nest: how.nest,
+                },
+            );
+        }
+        word::take(&e, self.res, mode, self.spins);
+        flags
+    }
+
+    /// Tries to take it exclusively.
+    pub fn trylock(&self, how: How) -> Option<IrqFlags> {
+        self.try_acquire(Mode::Write, how)
+    }
+
+    /// Tries to take it shared.
+    pub fn try_read(&self, how: How) -> Option<IrqFlags> {
+        self.try_acquire(Mode::Read, how)
+    }
+
+    #[inline]
+    fn try_acquire(&self, mode: Mode, how: How) -> Option<IrqFlags> {
+        let e = current();
+        let flags = self.enter(&e, how.irq);
+        let got = word::try_take(&e, self.res, mode);
+        record(EventKind::Lock, || {
+            self.tell(
+                &e,
+                if got { "trylock" } else { "trylock fails:" },
+                mode,
+                how,
+            )
+        });
+        if !got {
+            self.leave(&e, how.irq, flags);
+            return None;
+        }
+        if let Some(map) = self.map {
+            lockdep::acquire(
+                &e,
+                map,
+                Acquire {
+                    subclass: how.subclass,
+                    trylock: true,
+                    read: lockdep_read(mode),
+                    nest: how.nest,
+                },
+            );
+        }
+        Some(flags)
+    }
+
+    /// Releases what [`Lock::lock`] took. `irq` is how it is to be released, which a buggy program may get wrong.
+    #[inline]
+    pub fn unlock(&self, irq: Irq, flags: IrqFlags) {
+        self.release(Mode::Write, irq, flags);
+    }
+
+    /// Releases what [`Lock::read`] took.
+    pub fn read_unlock(&self, irq: Irq, flags: IrqFlags) {
+        self.release(Mode::Read, irq, flags);
+    }
+
+    #[inline]
+    fn release(&self, mode: Mode, irq: Irq, flags: IrqFlags) {
+        let e = current();
+        e.point(OpKind::Unlock, self.res);
+        record(EventKind::Unlock, || {
+            format!("unlock {}", e.machine().resource(self.res).name())
+        });
+        if let Some(map) = self.map {
+            lockdep::release(&e, map);
+        }
+        if !word::release(&e, self.res, mode) {
+            e.machine().state_break("unlock-not-held", || {
+                format!(
+                    "{} releases {}, which it does not hold",
+                    e.name(),
+                    e.machine().resource(self.res).name()
+                )
+            });
+            return;
+        }
+        self.leave(&e, irq, flags);
+    }
+
+    /// A write hold becomes a read hold.
+    pub fn downgrade(&self) {
+        let e = current();
+        e.point(OpKind::Unlock, self.res);
+        if let Some(map) = self.map {
+            lockdep::downgrade(&e, map);
+        }
+        if !word::downgrade(&e, self.res) {
+            e.machine().state_break("downgrade-not-held", || {
+                format!(
+                    "{} downgrades {}, which it does not hold exclusively",
+                    e.name(),
+                    e.machine().resource(self.res).name()
+                )
+            });
+        }
+    }
+
+    /// Whether anybody holds it.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        word::is_held(current().machine().resource(self.res))
+    }
+
+    /// Whether the running entity holds it.
+    #[must_use]
+    pub fn held_by_current(&self) -> bool {
+        let e = current();
+        word::held_by(e.machine().resource(self.res), &e)
+    }
+
+    /// What comes before asking for the lock: the CPU is kept, or a sleep must be legal.
+    #[inline]
+    fn enter(&self, e: &Current, irq: Irq) -> IrqFlags {
+        let flags = e.irq_flags();
+        if !self.spins {
+            e.might_sleep();
+            return flags;
+        }
+        e.cpu_point();
+        match irq {
+            Irq::Plain => {}
+            Irq::Irq | Irq::Save => e.irqs_off_now(),
+            Irq::Bh => e.bh_off_now(),
+        }
+        e.preempt_disable();
+        flags
+    }
+
+    #[inline]
+    fn leave(&self, e: &Entity, irq: Irq, flags: IrqFlags) {
+        if !self.spins {
+            return;
+        }
+        match irq {
+            Irq::Plain => {}
+            Irq::Irq => e.irqs_on_now(),
+            Irq::Save => e.local_irq_restore(flags),
+            Irq::Bh => e.local_bh_enable(),
+        }
+        e.preempt_enable();
+    }
+
+    #[cold]
+    fn tell(&self, e: &Entity, what: &str, mode: Mode, how: How) -> String {
+        let name = e.machine().resource(self.res).name();
+        let shared = if mode == Mode::Write {
+            ""
+        } else {
+            " for reading"
+        };
+        let irq = match how.irq {
+            Irq::Plain => "",
+            Irq::Irq => " irq",
+            Irq::Save => " irqsave",
+            Irq::Bh => " bh",
+        };
+        let nested = if how.subclass == 0 {
+            String::new()
+        } else {
+            format!(" nested {}", how.subclass)
+        };
+        format!("{what} {name}{shared}{irq}{nested}")
+    }
+}
+
+const fn lockdep_read(mode: Mode) -> Read {
+    match mode {
+        Mode::Write => Read::Exclusive,
+        Mode::Read => Read::Shared,
+        Mode::ReadRecursive => Read::Recursive,
+    }
+}

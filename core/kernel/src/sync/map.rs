@@ -1,0 +1,71 @@
+//! `struct lockdep_map` without a lock: `fs_reclaim`, work items, notifier sections.
+
+use crate::lockdep_events::{self as lockdep, Acquire, Map};
+use crate::rt::{EventKind, Machine, ResKind, current, record};
+use ksplat_lockdep::{Key, KeyInfo, Read};
+
+/// A lock map that no lock stands behind: only lockdep sees it, it never makes anybody wait.
+#[derive(Clone, Copy, Debug)]
+pub struct LockMap {
+    map: Map,
+}
+
+impl LockMap {
+    /// A map of a class.
+    #[must_use]
+    pub fn new(m: &mut Machine, name: &str, key: Key) -> Self {
+        let res = m.add_resource(ResKind::State, name);
+        Self {
+            map: Map::new(key, res),
+        }
+    }
+
+    /// Registers a class for maps: no wait type, as `lockdep_init_map()` makes it.
+    #[must_use]
+    pub fn class(m: &mut Machine, name: &str) -> Key {
+        m.lockdep_mut().register_key(KeyInfo::new(name))
+    }
+
+    /// `lock_map_acquire()`, or `lock_map_acquire_read()` with a recursive reader.
+    pub fn acquire(&self, read: Read) {
+        let e = current();
+        record(EventKind::Lock, || {
+            format!(
+                "lock_map_acquire {}",
+                e.machine().resource(self.map.res()).name()
+            )
+        });
+        lockdep::acquire(
+            &e,
+            self.map,
+            Acquire {
+                read,
+                ..Acquire::default()
+            },
+        );
+    }
+
+    /// `lock_map_release()`.
+    pub fn release(&self) {
+        let e = current();
+        record(EventKind::Unlock, || {
+            format!(
+                "lock_map_release {}",
+                e.machine().resource(self.map.res()).name()
+            )
+        });
+        lockdep::release(&e, self.map);
+    }
+
+    /// Acquires and releases: "this lock might be taken here".
+    pub fn touch(&self) {
+        self.acquire(Read::Exclusive);
+        self.release();
+    }
+
+    /// Whether the running task holds it, as lockdep sees it.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        lockdep::is_held(&current(), self.map)
+    }
+}

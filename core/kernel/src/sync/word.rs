@@ -1,0 +1,247 @@
+//! The state word of locks: who holds it, told to the machine so that it knows who waits for whom.
+//!
+//! 0 free; [`WRITER`] plus the owner's id while held exclusively; otherwise the number of readers.
+
+use crate::rt::resource::{clear_bits, set_bits};
+use crate::rt::{
+    Entity, EventKind, Machine, OpKind, ResId, Resource, members, record, wait_for_holders,
+};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+
+const WRITER: u64 = 1 << 63;
+
+/// How a lock is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// Exclusively.
+    Write,
+    /// Shared; behind writers that wait, as rw-semaphores and queued rwlocks do.
+    Read,
+    /// Shared; past writers that wait, as rwlock readers in interrupts do.
+    ReadRecursive,
+}
+
+impl Mode {
+    const fn op(self) -> OpKind {
+        match self {
+            Self::Write => OpKind::Lock,
+            Self::Read | Self::ReadRecursive => OpKind::Read,
+        }
+    }
+}
+
+/// Whether the lock can be taken now.
+fn available(r: &Resource, mode: Mode) -> bool {
+    let state = r.state.load(Relaxed);
+    match mode {
+        Mode::Write => state == 0,
+        Mode::Read => state & WRITER == 0 && r.queued_writers.load(Relaxed) == 0,
+        Mode::ReadRecursive => state & WRITER == 0,
+    }
+}
+
+/// Takes the lock, waiting as long as it takes.
+#[inline]
+pub(crate) fn take(e: &Entity, res: ResId, mode: Mode, spin: bool) {
+    let m = e.machine();
+    if !m.simulated() {
+        return take_on_threads(m, e, res, mode, spin);
+    }
+    let r = m.resource(res);
+    let standing = if mode == Mode::Write {
+        &r.waiters
+    } else {
+        &r.read_waiters
+    };
+    set_bits(standing, e.id().bit());
+    if available(r, mode) {
+        m.point(e, crate::rt::Op::new(mode.op(), res));
+        e.clear_wait();
+    }
+    if !available(r, mode) {
+        wait_until_available(m, e, r, res, mode, spin);
+    }
+    clear_bits(standing, e.id().bit());
+    own(m, e, r, res, mode);
+}
+
+#[cold]
+fn wait_until_available(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: Mode, spin: bool) {
+    if mode == Mode::Write {
+        set_bits(&r.queued_writers, e.id().bit());
+    }
+    m.announce(e, crate::rt::Op::new(mode.op(), res));
+    while !available(r, mode) {
+        e.wait_now(wait_for_holders(res, spin));
+    }
+    clear_bits(&r.queued_writers, e.id().bit());
+    record(EventKind::Wake, || format!("gets {}", r.name()));
+}
+
+/// Takes the lock if that is possible at once.
+#[inline]
+pub(crate) fn try_take(e: &Entity, res: ResId, mode: Mode) -> bool {
+    let m = e.machine();
+    e.point(OpKind::TryLock, res);
+    let r = m.resource(res);
+    if !m.simulated() {
+        return try_take_on_threads(e, r, res, mode);
+    }
+    if !available(r, mode) {
+        return false;
+    }
+    own(m, e, r, res, mode);
+    true
+}
+
+fn own(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: Mode) {
+    let me = e.id().bit();
+    if mode == Mode::Write {
+        r.state
+            .store(WRITER | u64::from(e.id().index() as u32), Relaxed);
+        r.holders.store(me, Relaxed);
+        let others = (r.waiters.load(Relaxed) | r.read_waiters.load(Relaxed)) & !me;
+        if others != 0 {
+            m.bar(others, res);
+        }
+    } else {
+        r.state.store(r.state.load(Relaxed) + 1, Relaxed);
+        set_bits(&r.holders, me);
+        e.hold_shared(res);
+    }
+    e.count_held(1);
+}
+
+/// Releases the lock. False if the entity does not hold it in this way: nothing happened then.
+#[inline]
+pub(crate) fn release(e: &Entity, res: ResId, mode: Mode) -> bool {
+    let m = e.machine();
+    let r = m.resource(res);
+    if m.simulated() {
+        release_simulated(m, e, r, res, mode)
+    } else {
+        release_on_threads(m, e, r, res, mode)
+    }
+}
+
+fn release_simulated(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: Mode) -> bool {
+    let state = r.state.load(Relaxed);
+    if mode == Mode::Write {
+        if state != WRITER | e.id().index() as u64 {
+            return false;
+        }
+        r.state.store(0, Relaxed);
+        r.holders.store(0, Relaxed);
+    } else {
+        if !e.drop_shared(res) {
+            return false;
+        }
+        r.state.store(state - 1, Relaxed);
+        if !e.holds_shared(res) {
+            clear_bits(&r.holders, e.id().bit());
+        }
+    }
+    e.count_held(-1);
+    if r.state.load(Relaxed) == 0 && (r.waiters.load(Relaxed) | r.read_waiters.load(Relaxed)) != 0 {
+        m.wake(res);
+    }
+    true
+}
+
+/// A write hold becomes a read hold, without a moment in between where the lock is free.
+pub(crate) fn downgrade(e: &Entity, res: ResId) -> bool {
+    let m = e.machine();
+    let r = m.resource(res);
+    if r.state
+        .compare_exchange(WRITER | e.id().index() as u64, 1, AcqRel, Relaxed)
+        .is_err()
+    {
+        return false;
+    }
+    e.hold_shared(res);
+    m.wake(res);
+    true
+}
+
+/// Whether anybody holds the lock.
+pub(crate) fn is_held(r: &Resource) -> bool {
+    r.state.load(Relaxed) != 0
+}
+
+/// Whether this entity holds the lock.
+pub(crate) fn held_by(r: &Resource, e: &Entity) -> bool {
+    r.holders.load(Relaxed) & e.id().bit() != 0
+}
+
+fn take_on_threads(m: &Machine, e: &Entity, res: ResId, mode: Mode, spin: bool) {
+    m.point(e, crate::rt::Op::new(mode.op(), res));
+    let r = m.resource(res);
+    if try_take_on_threads(e, r, res, mode) {
+        return;
+    }
+    if mode == Mode::Write {
+        r.queued_writers.fetch_or(e.id().bit(), AcqRel);
+    }
+    e.start_looking();
+    while !try_take_on_threads(e, r, res, mode) {
+        m.threads_block(e, wait_for_holders(res, spin));
+    }
+    r.queued_writers.fetch_and(!e.id().bit(), AcqRel);
+}
+
+fn try_take_on_threads(e: &Entity, r: &Resource, res: ResId, mode: Mode) -> bool {
+    let me = e.id().bit();
+    if mode == Mode::Write {
+        if r.state
+            .compare_exchange(0, WRITER | e.id().index() as u64, Acquire, Relaxed)
+            .is_err()
+        {
+            return false;
+        }
+        // The word is ours: nobody else writes `holders` until we let go.
+        r.holders.store(me, Relaxed);
+        e.count_held(1);
+        return true;
+    }
+    let queue_matters = mode == Mode::Read && r.queued_writers.load(Acquire) != 0;
+    let more = |s: u64| (s & WRITER == 0 && !queue_matters).then(|| s + 1);
+    if r.state.fetch_update(Acquire, Relaxed, more).is_err() {
+        return false;
+    }
+    r.holders.fetch_or(me, Relaxed);
+    e.hold_shared(res);
+    e.count_held(1);
+    true
+}
+
+fn release_on_threads(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: Mode) -> bool {
+    if mode == Mode::Write {
+        if r.state.load(Relaxed) != WRITER | e.id().index() as u64 {
+            return false;
+        }
+        r.holders.store(0, Relaxed);
+        r.state.store(0, Release);
+    } else {
+        if !e.drop_shared(res) {
+            return false;
+        }
+        if !e.holds_shared(res) {
+            r.holders.fetch_and(!e.id().bit(), Relaxed);
+        }
+        r.state.fetch_sub(1, Release);
+    }
+    e.count_held(-1);
+    m.wake(res);
+    true
+}
+
+impl Machine {
+    /// A lock was taken exclusively: those who stand before it can no longer be chosen.
+    #[cold]
+    fn bar(&self, others: u64, res: ResId) {
+        self.not_ready(others);
+        for id in members(others) {
+            self.entity(id).now_waits(res);
+        }
+    }
+}
