@@ -1,4 +1,5 @@
 //! Programs, exploration strategies, oracles, verdicts and reproducers.
 
 pub mod explore;
+pub mod lockdep;
 pub mod program;

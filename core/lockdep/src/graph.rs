@@ -104,12 +104,6 @@ pub(crate) struct Class {
     pub(crate) visited: [u32; 2],
 }
 
-impl Default for ClassId {
-    fn default() -> Self {
-        Self(0)
-    }
-}
-
 /// Everything that the graph lock protects.
 #[derive(Default)]
 pub(crate) struct Graph {

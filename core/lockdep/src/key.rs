@@ -97,7 +97,7 @@ impl Key {
 }
 
 /// A lock class: a key together with a subclass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClassId(pub(crate) u16);
 
 impl ClassId {

@@ -43,15 +43,6 @@ pub struct Stmt {
     pub op: Op,
 }
 
-impl<'a> Arbitrary<'a> for Stmt {
-    fn arbitrary(u: &mut arbitrary::Unstructured<'a>) -> arbitrary::Result<Self> {
-        Ok(Self {
-            at: At::NOWHERE,
-            op: u.arbitrary()?,
-        })
-    }
-}
-
 /// A variable that holds memory, or nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Arbitrary)]
 pub enum Var {

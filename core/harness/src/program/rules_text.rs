@@ -358,6 +358,16 @@ impl RulesText {
         self.release.is_none() && self.settings.is_empty()
     }
 
+    /// Whether both say the same, in whatever order.
+    pub fn same_as(&self, other: &Self) -> bool {
+        let sorted = |rules: &Self| {
+            let mut settings = rules.settings.clone();
+            settings.sort();
+            (rules.release, settings)
+        };
+        sorted(self) == sorted(other)
+    }
+
     /// The word given to switch `name`, when the text names it.
     pub fn get(&self, name: &str) -> Option<&'static str> {
         let setting = self

@@ -1,0 +1,52 @@
+//! The recorded answers of a real kernel, all of them.
+
+use super::{Event, Row, Runner, run_file};
+use ksplat_lockdep::SearchMode;
+use std::path::PathBuf;
+
+const SETS: [(&str, usize); 5] = [
+    ("selftest", 187),
+    ("random", 4543),
+    ("big", 613),
+    ("hard", 1007),
+    ("fs_reclaim", 793),
+];
+
+fn rows(set: &str) -> Vec<Row> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join(format!("../../corpus/lockdep/{set}.jsonl.gz"));
+    let mut rows = Vec::new();
+    run_file(&path, |line, event| match event {
+        Event::Row(row) => rows.push(*row),
+        Event::Malformed(error) => panic!("{set}:{line}: {error}"),
+    })
+    .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    rows
+}
+
+#[test]
+fn every_row_agrees_with_the_kernel() {
+    let mut runner = Runner::new(SearchMode::Kernel);
+    let mut disagreements = Vec::new();
+    for (set, count) in SETS {
+        let rows = rows(set);
+        assert_eq!(rows.len(), count, "rows of {set}");
+        for row in rows {
+            let expected = row.expected.expect("the corpus has verdicts");
+            let differences = runner.run(&row.program).differences(&expected);
+            if let Some(first) = differences.first() {
+                disagreements.push(format!(
+                    "{}: {} differences, first {first}",
+                    row.program.id,
+                    differences.len()
+                ));
+            }
+        }
+    }
+    assert!(
+        disagreements.is_empty(),
+        "{} rows disagree:\n{}",
+        disagreements.len(),
+        disagreements.join("\n")
+    );
+}
