@@ -257,7 +257,7 @@ impl Machine {
             Runtime::Deterministic => {
                 self.enter(next);
                 self.sim.resume.set(Some(next));
-                super::det::suspend();
+                super::det::transfer(self, from.id);
             }
             // shuttle has switched already, inside `choose_next`.
             Runtime::Shuttle => {}
