@@ -162,7 +162,10 @@ fn main() {
     for name in names {
         let spec: StrategySpec = name.parse().expect("a strategy's name");
         let strategy = spec.build(&pairs(false).0, 1);
-        contenders.push((format!("deterministic, {name}"), deterministic(strategy, false)));
+        contenders.push((
+            format!("deterministic, {name}"),
+            deterministic(strategy, false),
+        ));
     }
     let mut rates = vec![Vec::new(); contenders.len()];
     let mut steps = vec![0; contenders.len()];
@@ -176,7 +179,10 @@ fn main() {
     println!(
         "{TASKS} tasks x {PAIRS} lock/unlock pairs on 2 mutexes; median of {TURNS} turns, taken in turn"
     );
-    println!("{:<38} {:>12} {:>7} {:>10}", "", "executions/s", "ratio", "ns/step");
+    println!(
+        "{:<38} {:>12} {:>7} {:>10}",
+        "", "executions/s", "ratio", "ns/step"
+    );
     let stock = median(&mut rates[0]);
     for (i, (name, _)) in contenders.iter().enumerate() {
         let rate = median(&mut rates[i]);
@@ -184,6 +190,9 @@ fn main() {
             0 => "-".to_owned(),
             n => format!("{:.1}", 1e9 / rate / f64::from(n)),
         };
-        println!("{name:<38} {rate:>12.0} {:>6.1}x {per_step:>10}", rate / stock);
+        println!(
+            "{name:<38} {rate:>12.0} {:>6.1}x {per_step:>10}",
+            rate / stock
+        );
     }
 }

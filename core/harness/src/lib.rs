@@ -1,5 +1,12 @@
 //! Programs, exploration strategies, oracles, verdicts and reproducers.
 
+pub mod check;
 pub mod explore;
+pub mod finding;
+pub mod fuzz;
 pub mod lockdep;
 pub mod program;
+pub mod reproducer;
+pub mod rules;
+pub mod run;
+pub mod story;

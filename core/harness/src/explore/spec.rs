@@ -59,7 +59,20 @@ const NAMES: &str = "random, pct:DEPTH, urw, pos, surw, dpor, dfs, undisturbed, 
 /// Depths beyond this are the random walk in all but cost.
 const MAX_DEPTH: u32 = 1_000;
 
+impl Default for StrategySpec {
+    /// The portfolio of the default members.
+    fn default() -> Self {
+        Self::Portfolio(Vec::new())
+    }
+}
+
 impl StrategySpec {
+    /// Whether it ends when it has tried every schedule, up to equivalence.
+    #[must_use]
+    pub const fn is_exhaustive(&self) -> bool {
+        matches!(self, Self::Dfs)
+    }
+
     /// A strategy for executions of this machine. Equal seeds decide equally.
     #[must_use]
     pub fn build(&self, machine: &Machine, seed: u64) -> Box<dyn Strategy + Send> {

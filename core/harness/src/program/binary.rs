@@ -48,16 +48,23 @@ pub fn to_bytes(program: &Program) -> Vec<u8> {
 /// # Errors
 /// When there are no bytes, when the version is another, or when the rest does not decode exactly.
 pub fn from_bytes(bytes: &[u8]) -> Result<Program, BinaryError> {
-    let (&found, rest) = bytes.split_first().ok_or(BinaryError::Empty)?;
-    if found != VERSION {
-        return Err(BinaryError::Version { found });
-    }
-    let (program, left) =
-        postcard::take_from_bytes(rest).map_err(|why| BinaryError::Undecodable {
-            why: why.to_string(),
-        })?;
+    let (program, left) = from_prefix(bytes)?;
     if !left.is_empty() {
         return Err(BinaryError::Trailing { count: left.len() });
     }
     Ok(program)
+}
+
+/// The program that `bytes` begin with, and the bytes behind it. It need not be legal: see [`super::repair`].
+///
+/// # Errors
+/// When there are no bytes, when the version is another, or when what follows does not decode.
+pub fn from_prefix(bytes: &[u8]) -> Result<(Program, &[u8]), BinaryError> {
+    let (&found, rest) = bytes.split_first().ok_or(BinaryError::Empty)?;
+    if found != VERSION {
+        return Err(BinaryError::Version { found });
+    }
+    postcard::take_from_bytes(rest).map_err(|why| BinaryError::Undecodable {
+        why: why.to_string(),
+    })
 }

@@ -123,19 +123,22 @@ impl<'t> Lexer<'t> {
     fn number(&mut self) {
         let rest = self.rest();
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let glued = rest.as_bytes().get(digits).is_some_and(|b| is_start(*b));
+        let glued = rest
+            .as_bytes()
+            .get(digits)
+            .is_some_and(|b| is_start(*b) || *b == b'.');
         if !glued {
             return self.token(Kind::Number, digits);
         }
         let len = rest
             .bytes()
-            .take_while(|b| b.is_ascii_alphanumeric() || *b == b'_')
+            .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.'))
             .count();
         let shown = excerpt(&rest[..len]);
         self.problem(
             len,
             format!("`{shown}` is neither a number nor a name"),
-            "expected a number, or a name that begins with a letter",
+            "expected a whole number, or a name that begins with a letter (a release: `v4.15`)",
         );
     }
 
@@ -164,9 +167,14 @@ impl<'t> Lexer<'t> {
             return self.token(Kind::Sign, sign.len());
         }
         let c = rest.chars().next().unwrap_or(' ');
+        let shown = if c.is_control() {
+            c.escape_default().to_string()
+        } else {
+            c.to_string()
+        };
         self.problem(
             c.len_utf8(),
-            format!("`{}` has no meaning here", c.escape_default()),
+            format!("`{shown}` has no meaning here"),
             "expected a name, a number or a sign of the language",
         );
     }

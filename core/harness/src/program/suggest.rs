@@ -5,7 +5,11 @@ pub(super) fn nearest<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
-    let most = (word.chars().count() / 3).max(1);
+    let most = match word.chars().count() {
+        0..=2 => 0,
+        3..=5 => 1,
+        length => length / 3,
+    };
     let mut best: Option<(usize, &str)> = None;
     for candidate in candidates {
         let distance = distance(word, candidate);
@@ -60,5 +64,10 @@ mod tests {
         assert_eq!(nearest("GFP_KERNLE", words), Some("GFP_KERNEL"));
         assert_eq!(nearest("fere", words), Some("free"));
         assert_eq!(nearest("synchronize_rcu", words), None);
+        assert_eq!(
+            nearest("F9", ["F0", "F1"]),
+            None,
+            "a short word is near to every short word"
+        );
     }
 }

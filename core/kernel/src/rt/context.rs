@@ -9,6 +9,13 @@ use crate::lockdep_events as lockdep;
 #[must_use = "the state has to be restored"]
 pub struct IrqFlags(pub(crate) bool);
 
+impl IrqFlags {
+    /// The flags of a context with interrupts enabled, or disabled.
+    pub const fn new(enabled: bool) -> Self {
+        Self(enabled)
+    }
+}
+
 impl Entity {
     /// What [`Entity::local_irq_save`] would return.
     #[inline]

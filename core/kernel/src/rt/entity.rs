@@ -66,6 +66,8 @@ pub enum Needs {
     All(u64),
     /// Any of the resource's enders will do.
     Enders,
+    /// Any of these entities will do.
+    AnyOf(u64),
     /// Any other entity whatsoever: a retry loop that looks at shared state.
     Anyone,
 }

@@ -32,7 +32,7 @@ impl Entity {
         let sim = &m.sim;
         self.wait.set(Some(wait));
         sim.ready.set(sim.ready.get() & !self.id.bit());
-        if wait.how != WaitHow::Spin {
+        if wait.how != WaitHow::Spin && self.shares_cpu {
             let cpu = m.cpu(self.cpu);
             if cpu.curr.get() == Some(self.id) {
                 cpu.curr.set(None);
@@ -41,10 +41,13 @@ impl Entity {
         }
         super::event::blocked(self, wait);
         m.check_if_touched();
-        let candidates = m.candidates();
+        let mut candidates = m.candidates();
         if let Some(stop) = m.judge(self, candidates) {
-            m.stop(stop);
-            unwind();
+            if !m.last_look(&stop) {
+                m.stop(stop);
+                unwind();
+            }
+            candidates = m.candidates();
         }
         if candidates == 0 {
             // Everybody else has ended: a daemon's wait is how a machine comes to rest.

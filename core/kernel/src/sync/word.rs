@@ -3,7 +3,9 @@
 //! 0 free; [`WRITER`] plus the owner's id while held exclusively; otherwise the number of readers.
 
 use crate::rt::resource::{clear_bits, set_bits};
-use crate::rt::{Entity, Machine, OpKind, ResId, Resource, members, wait_for_holders};
+use crate::rt::{
+    Entity, EventKind, Machine, OpKind, ResId, Resource, members, record, wait_for_holders,
+};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 const WRITER: u64 = 1 << 63;
@@ -73,6 +75,7 @@ fn wait_until_available(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode:
         e.wait_now(wait_for_holders(res, spin));
     }
     clear_bits(&r.queued_writers, e.id().bit());
+    record(EventKind::Wake, || format!("gets {}", r.name()));
 }
 
 /// Takes the lock if that is possible at once.

@@ -199,9 +199,12 @@ fn lock(program: &Program, lock: &Lock) -> Checked {
             return Err(Problem::new(lock.at, message, label));
         }
     }
-    let other = program
+    let before = program
         .locks
         .iter()
+        .take_while(|before| !std::ptr::eq(*before, lock));
+    let other = before
+        .into_iter()
         .find(|l| l.class_name() == lock.class_name() && l.kind != lock.kind);
     let Some(other) = other else {
         return Ok(());

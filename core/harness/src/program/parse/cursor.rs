@@ -77,7 +77,8 @@ impl<'t> Parser<'t> {
     }
 
     pub fn record(&mut self, problem: Problem) {
-        if self.problems.len() < limits::ERRORS {
+        let echo = |p: &Problem| p.at.offset == problem.at.offset && p.message == problem.message;
+        if self.problems.len() < limits::ERRORS && !self.problems.iter().any(echo) {
             self.problems.push(problem);
         }
     }
@@ -109,6 +110,23 @@ impl<'t> Parser<'t> {
             .flatten();
         let message = format!("unexpected {}", shown(token));
         self.fail(Problem::new(token.at, message, format!("expected {expected}")).with_help(help))
+    }
+
+    /// Reports that the next token is none of the words that name `what`.
+    pub fn unknown_word<'w, T>(
+        &mut self,
+        what: &str,
+        expected: &str,
+        right: impl Iterator<Item = &'w str>,
+    ) -> Parsed<T> {
+        let token = self.peek();
+        if token.kind != Kind::Word {
+            return self.unexpected(expected);
+        }
+        let message = format!("unknown {what} `{}`", excerpt(token.text));
+        let problem = Problem::new(token.at, message, format!("expected {expected}"));
+        let help = did_you_mean(token.text, right);
+        self.fail(problem.with_help(help))
     }
 
     pub fn at_sign(&self, sign: &str) -> bool {
@@ -215,7 +233,9 @@ impl<'t> Parser<'t> {
 
     /// `on cpu0`.
     pub fn on_cpu(&mut self) -> Parsed<u8> {
-        self.keyword("on")?;
+        if !self.take_word("on") {
+            return self.unexpected("`on` and a CPU: `on cpu0`");
+        }
         self.cpu()
     }
 

@@ -167,10 +167,8 @@ impl<'t> Parser<'t> {
             return Ok(none.with(flag));
         }
         let known = GfpBase::words().into_iter().chain(GfpFlag::words());
-        self.unexpected_word(
-            "a gfp mask such as `GFP_KERNEL`, `__GFP_NOMEMALLOC` or `gfp`",
-            known,
-        )
+        let expected = "a gfp mask such as `GFP_KERNEL`, `__GFP_NOMEMALLOC` or `gfp`";
+        self.unknown_word("gfp mask", expected, known)
     }
 
     /// `a && !b`, `c >= 2 || dirty A`.

@@ -184,8 +184,11 @@ impl Parser<'_> {
         let token = self.peek();
         let item = Item::from_keyword(token.text).filter(|_| token.kind == Kind::Word);
         let Some(item) = item else {
-            return self
-                .unexpected_word("a declaration, a handler or a task", keywords().into_iter());
+            if self.at_sign("}") {
+                return self.unexpected("a declaration: this `}` closes nothing");
+            }
+            let expected = "a declaration, a handler, a task or a section";
+            return self.unknown_word("declaration", expected, keywords().into_iter());
         };
         self.advance();
         match item {

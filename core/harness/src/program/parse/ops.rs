@@ -98,7 +98,7 @@ impl<'t> Parser<'t> {
             return self.assignment();
         }
         if !words().contains(&token.text) {
-            return self.unexpected_word("an operation or `}`", words().into_iter());
+            return self.unknown_word("operation", "an operation or `}`", words().into_iter());
         }
         self.advance();
         self.verb(token)

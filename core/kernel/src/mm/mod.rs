@@ -1,0 +1,2 @@
+//! mm
+pub mod pf;
