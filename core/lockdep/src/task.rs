@@ -197,7 +197,7 @@ pub struct TaskState {
 impl TaskState {
     /// A task that holds nothing, outside interrupts, with hard and soft interrupts enabled. Reports
     /// name it by `id`.
-    pub fn new(id: u32) -> Self {
+    pub const fn new(id: u32) -> Self {
         Self {
             id,
             context: HARDIRQS_ON | SOFTIRQS_ON,
