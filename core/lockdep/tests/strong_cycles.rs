@@ -1,6 +1,8 @@
 //! The complete search against brute force: every strong path of a small graph is enumerated.
 
-use ksplat_lockdep::{Acquire, Config, Key, KeyInfo, Kind, LockMap, Lockdep, Mode, Read, SearchMode, TaskState};
+use ksplat_lockdep::{
+    Acquire, Config, Key, KeyInfo, Kind, LockMap, Lockdep, Mode, Read, SearchMode, TaskState,
+};
 use proptest::prelude::*;
 
 const CLASSES: usize = 4;
@@ -23,7 +25,12 @@ struct Edge {
 
 impl From<Nesting> for Edge {
     fn from(n: Nesting) -> Self {
-        Self { from: n.prev.0, to: n.next.0, shared: n.prev.1 != 0, recursive: n.next.1 == 2 }
+        Self {
+            from: n.prev.0,
+            to: n.next.0,
+            shared: n.prev.1 != 0,
+            recursive: n.next.1 == 2,
+        }
     }
 }
 
@@ -62,12 +69,22 @@ struct Machine {
 
 impl Machine {
     fn new(search: SearchMode, mode: Mode) -> Self {
-        let lockdep = Lockdep::new(Config { search, mode, ..Config::default() });
-        let keys = (0..CLASSES).map(|n| lockdep.register_key(KeyInfo::new(format!("{n}")))).collect();
+        let lockdep = Lockdep::new(Config {
+            search,
+            mode,
+            ..Config::default()
+        });
+        let keys = (0..CLASSES)
+            .map(|n| lockdep.register_key(KeyInfo::new(format!("{n}"))))
+            .collect();
         let mut task = TaskState::new(0);
         // With interrupts off and none taken there is no interrupt usage to report.
         task.hardirqs_off();
-        Self { lockdep, task, keys }
+        Self {
+            lockdep,
+            task,
+            keys,
+        }
     }
 
     /// The kinds of report that the nesting raised.
@@ -75,14 +92,20 @@ impl Machine {
         let before = self.lockdep.reports().len();
         let lock = |n: usize, instance| LockMap::new(self.keys[n], instance);
         let how = |read| Acquire::at(0).read(Read::try_from(read).expect("0 to 2"));
-        let locks = [(lock(nesting.prev.0, 1), nesting.prev.1), (lock(nesting.next.0, 2), nesting.next.1)];
+        let locks = [
+            (lock(nesting.prev.0, 1), nesting.prev.1),
+            (lock(nesting.next.0, 2), nesting.next.1),
+        ];
         for (map, read) in locks {
             let _ = self.lockdep.acquire(&mut self.task, map, how(read));
         }
         for (map, _) in locks.iter().rev() {
             let _ = self.lockdep.release(&mut self.task, *map, 0);
         }
-        self.lockdep.reports()[before..].iter().map(|report| report.kind()).collect()
+        self.lockdep.reports()[before..]
+            .iter()
+            .map(|report| report.kind())
+            .collect()
     }
 }
 
@@ -92,12 +115,20 @@ fn nesting() -> impl Strategy<Value = Nesting> {
 }
 
 fn readers() -> impl Strategy<Value = Nesting> {
-    let end = || (0..CLASSES, prop_oneof![3 => Just(2u8), 1 => Just(1u8), 1 => Just(0u8)]);
+    let end = || {
+        (
+            0..CLASSES,
+            prop_oneof![3 => Just(2u8), 1 => Just(1u8), 1 => Just(0u8)],
+        )
+    };
     (end(), end()).prop_map(|(prev, next)| Nesting { prev, next })
 }
 
 fn programs() -> impl Strategy<Value = Vec<Nesting>> {
-    prop_oneof![prop::collection::vec(nesting(), 1..14), prop::collection::vec(readers(), 1..14)]
+    prop_oneof![
+        prop::collection::vec(nesting(), 1..14),
+        prop::collection::vec(readers(), 1..14)
+    ]
 }
 
 /// How an offending edge is recognised: a cycle's last edge, or the same class twice.
@@ -169,7 +200,10 @@ fn the_kernel_overlooks_a_cycle() {
     ];
     let run = |search| {
         let mut machine = Machine::new(search, Mode::OneShot);
-        program.iter().flat_map(|n| machine.nest(*n)).collect::<Vec<_>>()
+        program
+            .iter()
+            .flat_map(|n| machine.nest(*n))
+            .collect::<Vec<_>>()
     };
     assert_eq!(run(SearchMode::Complete), [Kind::Circular]);
     assert_eq!(run(SearchMode::Kernel), []);

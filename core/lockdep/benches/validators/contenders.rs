@@ -19,7 +19,13 @@ pub trait Contender: Sync {
     fn thread(&self) -> Self::Thread;
 
     /// Does `inner` while holding lock `n` of set `set`.
-    fn with(&self, thread: &mut Self::Thread, set: usize, n: usize, inner: impl FnOnce(&mut Self::Thread));
+    fn with(
+        &self,
+        thread: &mut Self::Thread,
+        set: usize,
+        n: usize,
+        inner: impl FnOnce(&mut Self::Thread),
+    );
 }
 
 /// The engine alone: lock events without locks.
@@ -32,7 +38,13 @@ pub struct Engine {
 impl Engine {
     fn ok(&self, outcome: Outcome) {
         if let Err(report) = outcome {
-            panic!("{}", self.lockdep.report(report).expect("just raised").render(&()));
+            panic!(
+                "{}",
+                self.lockdep
+                    .report(report)
+                    .expect("just raised")
+                    .render(&())
+            );
         }
     }
 
@@ -55,8 +67,16 @@ impl Contender for Engine {
         let lockdep = Lockdep::new(Config::default());
         let key = |n| lockdep.register_key(KeyInfo::waiting(format!("lock {n}"), WaitType::Sleep));
         let keys: Vec<_> = (0..LOCKS).map(key).collect();
-        let set = |set: usize| keys.iter().map(|key| LockMap::new(*key, set as u32)).collect();
-        Self { sets: (0..sets).map(set).collect(), lockdep, tasks: AtomicU32::new(0) }
+        let set = |set: usize| {
+            keys.iter()
+                .map(|key| LockMap::new(*key, set as u32))
+                .collect()
+        };
+        Self {
+            sets: (0..sets).map(set).collect(),
+            lockdep,
+            tasks: AtomicU32::new(0),
+        }
     }
 
     fn thread(&self) -> TaskState {
@@ -79,9 +99,15 @@ impl Contender for Wrapped {
     type Thread = ();
 
     fn new(sets: usize) -> Self {
-        let classes: Vec<_> =
-            (0..LOCKS).map(|n| crate::wrapper::Class::new(&format!("lock {n}"), WaitType::Sleep)).collect();
-        let set = |_| classes.iter().map(|class| LockdepMutex::of_class(*class, 0)).collect();
+        let classes: Vec<_> = (0..LOCKS)
+            .map(|n| crate::wrapper::Class::new(&format!("lock {n}"), WaitType::Sleep))
+            .collect();
+        let set = |_| {
+            classes
+                .iter()
+                .map(|class| LockdepMutex::of_class(*class, 0))
+                .collect()
+        };
         Self((0..sets).map(set).collect())
     }
 

@@ -10,7 +10,8 @@ mod contenders;
 mod wrapper;
 
 use contenders::{
-    Contender, DeadlockDetection, Engine, LOCKS, NoDeadlocks, ParkingLot, Std, TracingParkingLot, TracingStd, Wrapped,
+    Contender, DeadlockDetection, Engine, LOCKS, NoDeadlocks, ParkingLot, Std, TracingParkingLot,
+    TracingStd, Wrapped,
 };
 use std::sync::Barrier;
 use std::thread;
@@ -40,9 +41,17 @@ fn nest<C: Contender>(c: &C, t: &mut C::Thread, set: usize, first: usize, depth:
 }
 
 #[inline(always)]
-fn nest4<C: Contender>(c: &C, t: &mut C::Thread, set: usize, n: usize, inner: impl FnOnce(&mut C::Thread)) {
+fn nest4<C: Contender>(
+    c: &C,
+    t: &mut C::Thread,
+    set: usize,
+    n: usize,
+    inner: impl FnOnce(&mut C::Thread),
+) {
     c.with(t, set, n, |t| {
-        c.with(t, set, n + 1, |t| c.with(t, set, n + 2, |t| c.with(t, set, n + 3, inner)));
+        c.with(t, set, n + 1, |t| {
+            c.with(t, set, n + 2, |t| c.with(t, set, n + 3, inner))
+        });
     });
 }
 
@@ -79,7 +88,10 @@ fn measure<C: Contender>(threads: Threads, depth: usize, pairs: usize) -> f64 {
     thread::scope(|scope| {
         let handles: Vec<_> = (1..count).map(|n| scope.spawn(move || run(n))).collect();
         let mine = run(0);
-        handles.into_iter().map(|handle| handle.join().expect("no panic")).fold(mine, f64::max)
+        handles
+            .into_iter()
+            .map(|handle| handle.join().expect("no panic"))
+            .fold(mine, f64::max)
     })
 }
 
@@ -102,10 +114,22 @@ const CONTENDERS: [(&str, Measure, usize); 8] = [
     ("std::sync::Mutex", measure::<Std>, 1_000_000),
     ("parking_lot", measure::<ParkingLot>, 1_000_000),
     ("ksplat-lockdep, engine alone", measure::<Engine>, 1_000_000),
-    ("ksplat-lockdep on parking_lot", measure::<Wrapped>, 1_000_000),
+    (
+        "ksplat-lockdep on parking_lot",
+        measure::<Wrapped>,
+        1_000_000,
+    ),
     ("tracing-mutex on std", measure::<TracingStd>, 200_000),
-    ("tracing-mutex on parking_lot", measure::<TracingParkingLot>, 200_000),
-    ("parking_lot deadlock_detection", measure::<DeadlockDetection>, 1_000_000),
+    (
+        "tracing-mutex on parking_lot",
+        measure::<TracingParkingLot>,
+        200_000,
+    ),
+    (
+        "parking_lot deadlock_detection",
+        measure::<DeadlockDetection>,
+        1_000_000,
+    ),
     ("no_deadlocks", measure::<NoDeadlocks>, 800),
 ];
 
@@ -123,7 +147,11 @@ fn main() {
     println!("| depth | 1 | 4 | 8 | 1 | 4 | 8 | 1 | 4 | 8 |");
     let mut samples = vec![vec![Vec::new(); THREADS.len() * DEPTHS.len()]; CONTENDERS.len()];
     for _ in 0..rounds {
-        for (column, (threads, depth)) in THREADS.iter().flat_map(|t| DEPTHS.map(|d| (*t, d))).enumerate() {
+        for (column, (threads, depth)) in THREADS
+            .iter()
+            .flat_map(|t| DEPTHS.map(|d| (*t, d)))
+            .enumerate()
+        {
             for ((_, measure, pairs), row) in CONTENDERS.iter().zip(&mut samples) {
                 row[column].push(measure(threads, depth, pairs / divisor));
             }
@@ -131,9 +159,13 @@ fn main() {
     }
     for ((name, ..), row) in CONTENDERS.iter().zip(&mut samples) {
         print!("| {name} |");
-        row.iter_mut().for_each(|column| print!(" {:.1} |", median(column)));
+        row.iter_mut()
+            .for_each(|column| print!(" {:.1} |", median(column)));
         println!();
     }
     let mut fifos: Vec<f64> = (0..rounds).map(|_| fifo(200_000 / divisor)).collect();
-    println!("\nengine alone, sixteen locks released in the order taken: {:.0} ns per pair", median(&mut fifos));
+    println!(
+        "\nengine alone, sixteen locks released in the order taken: {:.0} ns per pair",
+        median(&mut fifos)
+    );
 }

@@ -13,7 +13,10 @@ type RwLock<T> = LockdepRwLock<parking_lot::RawRwLock, T>;
 fn expect(what: &str, kind: Option<Kind>, part: impl FnOnce()) {
     let before = lockdep().reports().len();
     part();
-    let kinds: Vec<Kind> = lockdep().reports()[before..].iter().map(|report| report.kind()).collect();
+    let kinds: Vec<Kind> = lockdep().reports()[before..]
+        .iter()
+        .map(|report| report.kind())
+        .collect();
     assert_eq!(kinds, Vec::from_iter(kind), "{what}");
     println!("{what}: {}", kind.map_or("fine", Kind::name));
 }
@@ -45,20 +48,36 @@ fn main() {
     });
 
     let table = RwLock::new(7);
-    expect("a reader inside a reader, with a writer in between one day", Some(Kind::Recursive), || {
-        let outer = table.read();
-        assert_eq!(*outer, *table.read());
-    });
+    expect(
+        "a reader inside a reader, with a writer in between one day",
+        Some(Kind::Recursive),
+        || {
+            let outer = table.read();
+            assert_eq!(*outer, *table.read());
+        },
+    );
     *table.write() += 1;
 
     let device = Mutex::of_class(Class::new("device", WaitType::Config), 0);
     interrupt(|| *device.lock() += 1);
-    expect("a lock of interrupts, held with interrupts off", None, || interrupts_off(|| *device.lock() += 1));
-    expect("a lock of interrupts, held with interrupts on", Some(Kind::InconsistentState), || *device.lock() += 1);
+    expect(
+        "a lock of interrupts, held with interrupts off",
+        None,
+        || interrupts_off(|| *device.lock() += 1),
+    );
+    expect(
+        "a lock of interrupts, held with interrupts on",
+        Some(Kind::InconsistentState),
+        || *device.lock() += 1,
+    );
 
     let spinning = Mutex::of_class(Class::new("spinning", WaitType::Spin), ());
-    expect("sleeping under a lock that spins", Some(Kind::WaitContext), || {
-        let _spinning = spinning.lock();
-        *table.write() += 1;
-    });
+    expect(
+        "sleeping under a lock that spins",
+        Some(Kind::WaitContext),
+        || {
+            let _spinning = spinning.lock();
+            *table.write() += 1;
+        },
+    );
 }

@@ -3,7 +3,9 @@
 //! The engine knows no threads and no globals; this module adds what an application needs of both: one
 //! validator for the process, one task state per thread, and what to do with a report.
 
-use ksplat_lockdep::{Acquire, Config, Key, KeyInfo, LockMap, Lockdep, Mode, Outcome, Read, TaskState, WaitType};
+use ksplat_lockdep::{
+    Acquire, Config, Key, KeyInfo, LockMap, Lockdep, Mode, Outcome, Read, TaskState, WaitType,
+};
 use lock_api::{RawMutex, RawRwLock};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -12,9 +14,14 @@ use std::panic::Location;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{LazyLock, Mutex as StdMutex, PoisonError};
 
-static LOCKDEP: LazyLock<Lockdep> =
-    LazyLock::new(|| Lockdep::new(Config { mode: Mode::Continue, ..Config::default() }));
-static CALL_SITES: StdMutex<BTreeMap<&'static Location<'static>, Key>> = StdMutex::new(BTreeMap::new());
+static LOCKDEP: LazyLock<Lockdep> = LazyLock::new(|| {
+    Lockdep::new(Config {
+        mode: Mode::Continue,
+        ..Config::default()
+    })
+});
+static CALL_SITES: StdMutex<BTreeMap<&'static Location<'static>, Key>> =
+    StdMutex::new(BTreeMap::new());
 static NEXT_INSTANCE: AtomicU32 = AtomicU32::new(0);
 static NEXT_TASK: AtomicU32 = AtomicU32::new(1);
 
@@ -67,7 +74,8 @@ impl Class {
     /// The class of all locks that are made at one place in the source.
     fn of_call_site(site: &'static Location<'static>) -> Self {
         let mut sites = CALL_SITES.lock().unwrap_or_else(PoisonError::into_inner);
-        let register = || lockdep().register_key(KeyInfo::waiting(site.to_string(), WaitType::Sleep));
+        let register =
+            || lockdep().register_key(KeyInfo::waiting(site.to_string(), WaitType::Sleep));
         Self(*sites.entry(site).or_insert_with(register))
     }
 
@@ -88,7 +96,11 @@ pub fn interrupt<T>(f: impl FnOnce() -> T) -> T {
     let result = f();
     check(with_task(|task| {
         task.hardirq_exit();
-        if was_on { lockdep().hardirqs_on(task, 0) } else { Ok(()) }
+        if was_on {
+            lockdep().hardirqs_on(task, 0)
+        } else {
+            Ok(())
+        }
     }));
     result
 }
@@ -134,7 +146,10 @@ impl<R: RawMutex, T> LockdepMutex<R, T> {
 
     /// A mutex of a class.
     pub fn of_class(class: Class, value: T) -> Self {
-        Self { map: class.instance(), lock: lock_api::Mutex::new(value) }
+        Self {
+            map: class.instance(),
+            lock: lock_api::Mutex::new(value),
+        }
     }
 }
 
@@ -144,14 +159,20 @@ impl<R: RawMutex, T: ?Sized> LockdepMutex<R, T> {
     #[inline]
     pub fn lock(&self) -> MutexGuard<'_, R, T> {
         acquire(self.map, Acquire::at(site()));
-        MutexGuard { map: self.map, guard: self.lock.lock() }
+        MutexGuard {
+            map: self.map,
+            guard: self.lock.lock(),
+        }
     }
 
     /// Locks while another lock of the class is held; the order of subclasses is the order of locking.
     #[track_caller]
     pub fn lock_nested(&self, subclass: u8) -> MutexGuard<'_, R, T> {
         acquire(self.map, Acquire::at(site()).subclass(subclass));
-        MutexGuard { map: self.map, guard: self.lock.lock() }
+        MutexGuard {
+            map: self.map,
+            guard: self.lock.lock(),
+        }
     }
 
     /// Locks if nobody holds it.
@@ -159,7 +180,10 @@ impl<R: RawMutex, T: ?Sized> LockdepMutex<R, T> {
     pub fn try_lock(&self) -> Option<MutexGuard<'_, R, T>> {
         let guard = self.lock.try_lock()?;
         acquire(self.map, Acquire::at(site()).trylock());
-        Some(MutexGuard { map: self.map, guard })
+        Some(MutexGuard {
+            map: self.map,
+            guard,
+        })
     }
 }
 
@@ -212,7 +236,10 @@ impl<R: RawRwLock, T> LockdepRwLock<R, T> {
 
     /// A lock of a class.
     pub fn of_class(class: Class, value: T) -> Self {
-        Self { map: class.instance(), lock: lock_api::RwLock::new(value) }
+        Self {
+            map: class.instance(),
+            lock: lock_api::RwLock::new(value),
+        }
     }
 }
 
@@ -221,14 +248,20 @@ impl<R: RawRwLock, T: ?Sized> LockdepRwLock<R, T> {
     #[track_caller]
     pub fn read(&self) -> ReadGuard<'_, R, T> {
         acquire(self.map, Acquire::at(site()).read(Read::Shared));
-        ReadGuard { map: self.map, guard: self.lock.read() }
+        ReadGuard {
+            map: self.map,
+            guard: self.lock.read(),
+        }
     }
 
     /// Locks for writing.
     #[track_caller]
     pub fn write(&self) -> WriteGuard<'_, R, T> {
         acquire(self.map, Acquire::at(site()));
-        WriteGuard { map: self.map, guard: self.lock.write() }
+        WriteGuard {
+            map: self.map,
+            guard: self.lock.write(),
+        }
     }
 }
 
