@@ -8,7 +8,9 @@ use crate::program::op::{Acquire, Change, LockRef, Mode, Nest, Op, Stmt};
 use crate::program::verb::{Do, MapVerb, Scope, WorkVerb};
 use crate::program::word::Word;
 use crate::program::{At, Block, Body};
-use ksplat_kernel::mm::pf::{PF_MEMALLOC, PF_MEMALLOC_NOFS, PF_MEMALLOC_NOIO};
+use ksplat_kernel::mm::{
+    Scope as PfScope, memalloc_nofs_save, memalloc_noio_save, memalloc_noreclaim_save,
+};
 use ksplat_kernel::rt::{EventKind, IrqFlags, Needs, OpKind, ResId, WaitHow, current, record};
 use ksplat_kernel::sync::{How, Lock};
 use ksplat_lockdep::Read;
@@ -143,9 +145,9 @@ impl World {
             Do::RcuReadLock => self.rcu.read_lock(),
             Do::RcuReadUnlock => self.rcu.read_unlock(),
             Do::SynchronizeRcu => self.rcu.synchronize(),
-            Do::MemallocNofsSave => save_pf(f, PF_MEMALLOC_NOFS),
-            Do::MemallocNoioSave => save_pf(f, PF_MEMALLOC_NOIO),
-            Do::MemallocNoreclaimSave => save_pf(f, PF_MEMALLOC),
+            Do::MemallocNofsSave => f.save_pf(memalloc_nofs_save()),
+            Do::MemallocNoioSave => f.save_pf(memalloc_noio_save()),
+            Do::MemallocNoreclaimSave => f.save_pf(memalloc_noreclaim_save()),
             Do::MemallocNofsRestore | Do::MemallocNoioRestore | Do::MemallocNoreclaimRestore => {
                 restore_pf(f)
             }
@@ -248,9 +250,9 @@ impl World {
         let e = current();
         record(EventKind::Context, || format!("{} {{", scope.word()));
         match scope {
-            Scope::Nofs => self.pf_scope(PF_MEMALLOC_NOFS, block, f),
-            Scope::Noio => self.pf_scope(PF_MEMALLOC_NOIO, block, f),
-            Scope::Noreclaim => self.pf_scope(PF_MEMALLOC, block, f),
+            Scope::Nofs => self.pf_scope(memalloc_nofs_save(), block, f),
+            Scope::Noio => self.pf_scope(memalloc_noio_save(), block, f),
+            Scope::Noreclaim => self.pf_scope(memalloc_noreclaim_save(), block, f),
             Scope::Irqsave => {
                 let flags = e.local_irq_save();
                 self.block(block, f);
@@ -281,10 +283,9 @@ impl World {
         }
     }
 
-    fn pf_scope(&self, bits: u32, block: &Block, f: &mut Frame) {
-        save_pf(f, bits);
+    fn pf_scope(&self, scope: PfScope, block: &Block, f: &mut Frame) {
         self.block(block, f);
-        restore_pf(f);
+        scope.restore();
     }
 
     fn while_loop(&self, cond: &Cond, block: &Block, f: &mut Frame) {
@@ -345,6 +346,7 @@ impl World {
             match term.atom {
                 Atom::Flag(flag) => self.vars.flags[flag.index()].look(),
                 Atom::Counter { counter, .. } => self.vars.counters[counter.index()].look(),
+                Atom::Holds(var) => self.look_at(var),
                 _ => {}
             }
         }
@@ -382,17 +384,9 @@ fn give(lock: &Lock, a: Acquire, flags: IrqFlags) {
     }
 }
 
-fn save_pf(f: &mut Frame, bits: u32) {
-    let e = current();
-    let old = e.pf();
-    f.save_pf(bits & !old);
-    e.set_pf(old | bits);
-}
-
 fn restore_pf(f: &mut Frame) {
-    let e = current();
-    if let Some(newly) = f.restore_pf() {
-        e.set_pf(e.pf() & !newly);
+    if let Some(scope) = f.restore_pf() {
+        scope.restore();
     }
 }
 

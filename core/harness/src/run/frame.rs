@@ -1,10 +1,11 @@
 //! What a running body has of its own: its variables, its mask, what it has to restore.
 
+use ksplat_kernel::mm::Scope;
 use ksplat_kernel::rt::IrqFlags;
 use smallvec::SmallVec;
 
-/// Memory that a variable holds: an index into the books of [`super::mem`], or nothing.
-pub type Holding = Option<u32>;
+/// Memory that a variable holds, or nothing.
+pub type Holding = Option<ksplat_kernel::mm::Page>;
 
 /// Activation of a body.
 #[derive(Debug, Default)]
@@ -15,7 +16,7 @@ pub struct Frame {
     pub locals: SmallVec<[Holding; 8]>,
     irq_saves: SmallVec<[IrqFlags; 4]>,
     lock_flags: SmallVec<[(u16, IrqFlags); 8]>,
-    pf_saves: SmallVec<[u32; 4]>,
+    pf_saves: SmallVec<[Scope; 4]>,
 }
 
 impl Frame {
@@ -53,13 +54,13 @@ impl Frame {
         at.map_or(IrqFlags::new(true), |at| self.lock_flags.remove(at).1)
     }
 
-    /// Bits of PF flags that a save newly set.
-    pub fn save_pf(&mut self, newly: u32) {
-        self.pf_saves.push(newly);
+    /// `memalloc_*_save`.
+    pub fn save_pf(&mut self, scope: Scope) {
+        self.pf_saves.push(scope);
     }
 
-    /// What the last save newly set.
-    pub fn restore_pf(&mut self) -> Option<u32> {
+    /// What the last save returned.
+    pub fn restore_pf(&mut self) -> Option<Scope> {
         self.pf_saves.pop()
     }
 }

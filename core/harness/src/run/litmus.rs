@@ -1,6 +1,5 @@
 //! A program on a machine, ready to run as often as one likes.
 
-use super::frame::Holding;
 use super::locks::{self, Object};
 use super::reach::Reach;
 use super::roles::{Role, Roles};
@@ -14,7 +13,6 @@ use ksplat_kernel::rt::{
 };
 use ksplat_kernel::rules::{DelegateRelease, Rules};
 use ksplat_kernel::sync::{Completion, Rcu, WaitQueue};
-use std::sync::Mutex;
 
 /// Steps after which an execution is given up where the program does not say.
 pub const MAX_STEPS: u32 = 100_000;
@@ -37,7 +35,6 @@ pub struct World {
     pub(super) queues: Vec<WaitQueue>,
     pub(super) works: Works,
     pub(super) rcu: Rcu,
-    pub(super) slots: Vec<Mutex<Holding>>,
     pub(super) memory: super::memory::Memory,
 }
 
@@ -132,7 +129,6 @@ impl World {
             .collect();
         let works = works(m, program, &roles);
         let rcu = Rcu::new(m);
-        let slots = program.slots.iter().map(|_| Mutex::default()).collect();
         let memory = super::memory::Memory::new(m, program, &roles);
         Self {
             program: program.clone(),
@@ -143,7 +139,6 @@ impl World {
             queues,
             works,
             rcu,
-            slots,
             memory,
         }
     }
@@ -153,11 +148,6 @@ impl World {
         self.completions.iter().for_each(Completion::reset);
         self.works.reset();
         self.rcu.reset();
-        for slot in &self.slots {
-            *slot
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner) = None;
-        }
         self.memory.reset();
     }
 }

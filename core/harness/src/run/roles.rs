@@ -2,6 +2,7 @@
 
 use crate::program::handler::TaskFlag;
 use crate::program::{Id, Program};
+use ksplat_kernel::mm::Pf;
 use ksplat_kernel::rt::{CpuId, EntityId, EntityKind, EntitySpec};
 
 /// What an entity is in the program.
@@ -29,11 +30,6 @@ pub struct Roles {
     specs: Vec<EntitySpec>,
 }
 
-/// PF_KTHREAD of the kernel's flags.
-const PF_KTHREAD: u32 = 0x0020_0000;
-/// PF_MEMALLOC of the kernel's flags.
-const PF_MEMALLOC: u32 = 0x0000_0800;
-
 impl Roles {
     /// The entities of `program`. `release_worker`: one more worker for delegated release callbacks.
     #[must_use]
@@ -43,10 +39,10 @@ impl Roles {
             let daemon = task.flags.contains(TaskFlag::Daemon);
             let mut pf = 0;
             if task.flags.contains(TaskFlag::Kthread) || daemon {
-                pf |= PF_KTHREAD;
+                pf |= Pf::KTHREAD.bits();
             }
             if task.flags.contains(TaskFlag::Memalloc) {
-                pf |= PF_MEMALLOC;
+                pf |= Pf::MEMALLOC.bits();
             }
             let kind = if daemon {
                 EntityKind::Daemon
@@ -79,7 +75,7 @@ impl Roles {
                 roles.add(
                     Role::Worker { queue },
                     EntitySpec {
-                        pf: PF_KTHREAD,
+                        pf: Pf::KTHREAD.bits(),
                         ..spec(&name, cpu, EntityKind::Daemon)
                     },
                 );
@@ -89,7 +85,7 @@ impl Roles {
             roles.add(
                 Role::Kswapd,
                 EntitySpec {
-                    pf: PF_KTHREAD,
+                    pf: Pf::KTHREAD.bits(),
                     ..spec("kswapd0", cpu, EntityKind::Daemon)
                 },
             );
@@ -98,7 +94,7 @@ impl Roles {
             roles.add(
                 Role::ReleaseWorker,
                 EntitySpec {
-                    pf: PF_KTHREAD,
+                    pf: Pf::KTHREAD.bits(),
                     ..spec("kworker/release", 0, EntityKind::Daemon)
                 },
             );

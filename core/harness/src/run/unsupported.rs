@@ -2,7 +2,7 @@
 
 use super::locks;
 use crate::program::handler::FunctionKind;
-use crate::program::op::{Mode, Op, ReclaimOf, Source};
+use crate::program::op::{Mode, Op, Source};
 use crate::program::verb::{Do, PageVerb, Scope};
 use crate::program::{At, Block, Program, repair};
 
@@ -111,7 +111,6 @@ fn operation(op: &Op, program: &Program) -> Option<&'static str> {
             source: Source::Mempool(_) | Source::PageCache(_),
             ..
         } => "this kind of allocation",
-        Op::Reclaim(ReclaimOf::Slab, _) => "shrink_slab by itself",
         Op::RaiseSoftirq(_) | Op::Timer(..) => "softirqs and timers",
         Op::CallRcu(_) => "call_rcu",
         Op::SynchronizeSrcu(_) => "srcu",

@@ -1,7 +1,7 @@
 //! What of a log is worth a line: bare facts go, what belongs together becomes one step.
 
 use super::record::Moment;
-use ksplat_kernel::mm::pf;
+use ksplat_kernel::mm::Pf;
 use ksplat_kernel::rt::Fact;
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub struct Step {
 #[must_use]
 pub fn steps(moments: &[Moment]) -> Vec<Step> {
     let told: Vec<&Moment> = moments.iter().filter(|m| m.kind != "fact").collect();
-    let mut contexts: BTreeMap<u64, (u64, bool)> = BTreeMap::new();
+    let mut contexts: BTreeMap<u64, (Pf, bool)> = BTreeMap::new();
     let mut out: Vec<Step> = Vec::new();
     for m in told {
         if m.kind == "begin" && m.text.is_empty() {
@@ -86,23 +86,22 @@ fn words(m: &Moment) -> String {
 }
 
 /// What changed since the task's last step; all of it where a step depends on it.
-fn context(m: &Moment, contexts: &mut BTreeMap<u64, (u64, bool)>) -> String {
-    let flags = m.pf & u64::from(pf::SCOPES);
+fn context(m: &Moment, contexts: &mut BTreeMap<u64, (Pf, bool)>) -> String {
+    let flags = Pf::from_bits(m.pf as u32).scopes();
     let now = (flags, m.irqs_off);
-    let before = contexts.insert(m.entity, now).unwrap_or((0, false));
+    let before = contexts.insert(m.entity, now).unwrap_or((Pf::NONE, false));
     if matches!(m.kind.as_str(), "end" | "stop" | "begin") {
         return String::new();
     }
     let matters = matches!(m.kind.as_str(), "alloc" | "reclaim" | "report" | "state");
-    let mut parts: Vec<&str> = Vec::new();
-    if flags != before.0 || (matters && flags != 0) {
-        parts.extend(pf::names(flags as u32));
-        if flags == 0 {
-            parts.push("PF flags clear");
-        }
+    let mut parts = Vec::new();
+    if flags != Pf::NONE && (matters || flags != before.0) {
+        parts.push(flags.to_string());
+    } else if flags != before.0 {
+        parts.push("PF flags clear".to_owned());
     }
     if m.irqs_off != before.1 || (matters && m.irqs_off) {
-        parts.push(if m.irqs_off { "irqs off" } else { "irqs on" });
+        parts.push(if m.irqs_off { "irqs off" } else { "irqs on" }.to_owned());
     }
     parts.join(" ")
 }

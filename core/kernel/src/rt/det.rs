@@ -181,8 +181,10 @@ impl Machine {
         self.check_if_touched();
         self.finish(e);
         if let Some(stop) = self.judge_end(e) {
-            self.stop(stop);
-            return;
+            if !self.last_look(&stop) {
+                self.stop(stop);
+                return;
+            }
         }
         let candidates = self.candidates();
         if candidates != 0 {

@@ -46,6 +46,24 @@ impl Machine {
         self.waits(self.candidates()).judge(e.id)
     }
 
+    /// A retry loop that waits for memory looks at more than what wakes it. It is stuck only if it looked in vain
+    /// since anybody else last ran: before that it looks once more. True: it is about to, the stop is not certain.
+    #[cold]
+    pub(crate) fn last_look(&self, stop: &Stop) -> bool {
+        let retries = members(stop.stuck).filter(|&id| {
+            self.entity(id).wait.get().is_some_and(|w| {
+                w.needs == Needs::Anyone && self.resource(w.res).kind == ResKind::Memory
+            })
+        });
+        let retries = retries.fold(0, |s, id| s | id.bit());
+        let looked = self.sim.looked.replace(retries);
+        if retries & !looked == 0 {
+            return false;
+        }
+        self.sim.ready.set(self.sim.ready.get() | retries);
+        self.candidates() != 0
+    }
+
     #[cold]
     fn waits(&self, candidates: u64) -> Waits<'_> {
         let mut waits = [None; MAX_ENTITIES];

@@ -29,6 +29,8 @@ pub(crate) struct Sim {
     touched: Cell<bool>,
     cpu_changed: Cell<bool>,
     world: Cell<Option<*const dyn World>>,
+    /// Retry loops for memory that looked since anybody else last ran: see `Machine::last_look`.
+    pub(crate) looked: Cell<u64>,
     /// Who the executor is to resume next.
     pub(crate) resume: Cell<Option<EntityId>>,
 }
@@ -64,6 +66,7 @@ impl Sim {
             touched: Cell::new(false),
             cpu_changed: Cell::new(false),
             world: Cell::new(None),
+            looked: Cell::new(0),
             resume: Cell::new(None),
         }
     }
@@ -121,8 +124,7 @@ impl Machine {
         sim.steps.set(0);
         sim.running.set(None);
         sim.resume.set(None);
-        sim.touched.set(false);
-        sim.cpu_changed.set(false);
+        sim.looked.set(0);
         // SAFETY: no execution is running.
         unsafe { (*sim.choices.get()).clear() };
         let (mut live, mut ready, mut prio) = (0, 0, false);
@@ -394,6 +396,9 @@ impl Machine {
         self.sim.running.set(Some(id));
         if self.recording() {
             super::event::runs(self, id);
+        }
+        if self.sim.looked.get() & id.bit() == 0 {
+            self.sim.looked.set(0);
         }
         let e = self.entity(id);
         let cpu = self.cpu(e.cpu);

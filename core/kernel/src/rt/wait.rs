@@ -42,10 +42,13 @@ impl Entity {
         }
         super::event::blocked(self, wait);
         m.check_if_touched();
-        let candidates = m.candidates();
+        let mut candidates = m.candidates();
         if let Some(stop) = m.judge(self, candidates) {
-            m.stop(stop);
-            unwind();
+            if !m.last_look(&stop) {
+                m.stop(stop);
+                unwind();
+            }
+            candidates = m.candidates();
         }
         if candidates == 0 {
             // Everybody else has ended: a daemon's wait is how a machine comes to rest.
