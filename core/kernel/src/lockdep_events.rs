@@ -58,6 +58,10 @@ fn on(e: &Entity) -> bool {
 
 /// The `task_struct` share of lockdep that is in force.
 #[inline]
+#[allow(
+    clippy::mut_from_ref,
+    reason = "the cell belongs to the running entity alone"
+)]
 fn state(e: &Entity) -> &mut TaskState {
     // SAFETY: only the running entity touches it, and no reference outlives a call into this file.
     unsafe { &mut *e.task().lockdep.get() }

@@ -173,7 +173,7 @@ impl Entity {
         } else {
             (0, hardirq)
         };
-        if self.preempt.get() != preempt && !(hardirq && !m.simulated()) {
+        if self.preempt.get() != preempt && (m.simulated() || !hardirq) {
             m.state_break("preempt-count", || {
                 format!(
                     "{} ends with preempt_count {}",

@@ -160,10 +160,10 @@ impl Machine {
         e.busy.set(true);
         if !self.tearing_down() {
             let body = std::panic::AssertUnwindSafe(|| self.body(e));
-            if let Err(payload) = std::panic::catch_unwind(body) {
-                if !payload.is::<TornDown>() {
-                    self.fault(super::finding::panic_message(payload.as_ref()));
-                }
+            if let Err(payload) = std::panic::catch_unwind(body)
+                && !payload.is::<TornDown>()
+            {
+                self.fault(super::finding::panic_message(payload.as_ref()));
             }
         }
         e.busy.set(false);
@@ -180,11 +180,11 @@ impl Machine {
         e.end_context();
         self.check_if_touched();
         self.finish(e);
-        if let Some(stop) = self.judge_end(e) {
-            if !self.last_look(&stop) {
-                self.stop(stop);
-                return;
-            }
+        if let Some(stop) = self.judge_end(e)
+            && !self.last_look(&stop)
+        {
+            self.stop(stop);
+            return;
         }
         let candidates = self.candidates();
         if candidates != 0 {

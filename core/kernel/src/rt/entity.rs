@@ -367,6 +367,7 @@ pub fn current() -> Current {
     assert!(!entity.is_null(), "current() outside a running machine");
     // SAFETY: a runtime sets it to an entity of a machine that it borrows for as long as the entity runs.
     Current {
+        // SAFETY: see above.
         entity: unsafe { &*entity },
         not_send: PhantomData,
     }
