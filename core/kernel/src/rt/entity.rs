@@ -196,6 +196,12 @@ impl Entity {
         self.kind
     }
 
+    /// How often an interrupt fires by itself.
+    #[must_use]
+    pub const fn times(&self) -> u16 {
+        self.times
+    }
+
     /// Whether interrupts are disabled in this context.
     #[must_use]
     pub fn irqs_disabled(&self) -> bool {

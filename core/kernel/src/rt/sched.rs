@@ -4,8 +4,9 @@
 //! Their intersection are the candidates of a decision.
 
 use super::entity::{Entity, EntityKind, set_current};
+use super::event::Fact;
 use super::finding::End;
-use super::ids::{CpuId, EntityId, MAX_ENTITIES, members};
+use super::ids::{CpuId, EntityId, MAX_ENTITIES, ResId, members};
 use super::machine::{Machine, Runtime, World};
 use super::op::{Op, OpKind};
 use super::strategy::{Decision, Ending, Standing, Step, Strategy};
@@ -427,6 +428,9 @@ impl Machine {
     /// The chosen entity gets its CPU.
     pub(crate) fn enter(&self, id: EntityId) {
         self.sim.running.set(Some(id));
+        if self.recording() {
+            super::event::runs(self, id);
+        }
         if self.sim.looked.get() & id.bit() == 0 {
             self.sim.looked.set(0);
         }
@@ -523,6 +527,7 @@ impl Machine {
             self.threads_raise(e);
             return;
         }
+        super::event::fact_of_current(self, Fact::Raises, ResId::NONE, id.bit());
         e.pending.set(e.pending.get().saturating_add(1));
         self.sim.ready.set(self.sim.ready.get() | id.bit());
     }
@@ -533,10 +538,8 @@ impl Entity {
     #[inline]
     pub fn cpu_point(&self) {
         if self.shares_cpu {
-            self.machine().point(
-                self,
-                Op::new(OpKind::Cpu, super::ids::ResId(u32::from(self.cpu.0))),
-            );
+            self.machine()
+                .point(self, Op::new(OpKind::Cpu, ResId(u32::from(self.cpu.0))));
         }
     }
 
@@ -544,6 +547,7 @@ impl Entity {
     #[inline]
     pub(crate) fn cpu_changed(&self) {
         if self.shares_cpu && self.machine().simulated.get() {
+            super::event::fact(self, Fact::Context, ResId::NONE, 0);
             self.machine().sim.cpu_changed.set(true);
             self.machine().recompute(self.cpu);
         }
