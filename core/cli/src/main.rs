@@ -1,19 +1,57 @@
-//! The `ksplat` command.
+//! The `ksplat` command: settles arguments about locking under memory reclaim.
 
+mod check;
+mod files;
+mod from_fuzz;
 mod lockdep;
+mod matrix;
+mod options;
+mod progress;
+mod replay;
+mod save;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
-/// Settles arguments about locking under memory reclaim.
-#[derive(Parser)]
-#[command(version)]
-enum Cli {
+/// Settles arguments about locking under memory reclaim: does a schedule really stop, does lockdep report, is some
+/// state wrong?
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+#[command(after_help = "Exit status: 0 as expected, 1 not as expected, 2 bad input.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Explore programs, classify what is found, compare it with what they expect
+    Check(check::Args),
+    /// Run a reproducer exactly once and print its story
+    Replay(replay::Args),
+    /// Explore scenario by variant and compare with the expected matrix, cell by cell
+    Matrix(matrix::Args),
+    /// Convert an input of a fuzz target to a program
+    FromFuzz(from_fuzz::Args),
+    /// Run lock programs and compare with the real kernel's lockdep
     Lockdep(lockdep::Args),
 }
 
 fn main() -> ExitCode {
-    match Cli::parse() {
-        Cli::Lockdep(args) => lockdep::run(&args),
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let status = if error.use_stderr() { 2 } else { 0 };
+            // Nothing is left to be told if the terminal is gone.
+            let _ = error.print();
+            return ExitCode::from(status);
+        }
+    };
+    match cli.command {
+        Command::Check(args) => check::run(&args),
+        Command::Replay(args) => replay::run(&args),
+        Command::Matrix(args) => matrix::run(&args),
+        Command::FromFuzz(args) => from_fuzz::run(&args),
+        Command::Lockdep(args) => lockdep::run(&args),
     }
 }

@@ -94,6 +94,19 @@ impl LockKind {
         )
     }
 
+    /// Whether lockdep can be told about nesting (`nested`, `nest_lock`) when it is taken.
+    pub fn has_nesting(self) -> bool {
+        matches!(
+            self,
+            Self::RawSpinlock
+                | Self::Spinlock
+                | Self::Rwlock
+                | Self::Mutex
+                | Self::Rwsem
+                | Self::RtMutex
+        )
+    }
+
     /// Whether it can be tried.
     pub fn has_trylock(self) -> bool {
         self.has_writers() && !matches!(self, Self::Seqcount)
@@ -125,6 +138,14 @@ pub struct Lock {
     pub class: Option<Name>,
     /// The objects it stands for, when it stands for more than one.
     pub population: Option<Population>,
+}
+
+impl Lock {
+    /// The lockdep class it belongs to: its own name unless another is given. A lock without `class` shares its class
+    /// with the locks that name it.
+    pub fn class_name(&self) -> &Name {
+        self.class.as_ref().unwrap_or(&self.name)
+    }
 }
 
 /// `flag F`, `flag F on`: a bit that bodies set, clear and test.
@@ -368,6 +389,12 @@ impl PageBits {
     #[must_use]
     pub fn with(self, bit: PageBit) -> Self {
         Self(self.0 | 1 << bit as u8)
+    }
+
+    /// The set without `bit`.
+    #[must_use]
+    pub fn without(self, bit: PageBit) -> Self {
+        Self(self.0 & !(1 << bit as u8))
     }
 
     /// The members in the order of [`PageBit`].

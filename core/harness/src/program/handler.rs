@@ -172,6 +172,18 @@ impl TaskFlags {
         Self(self.0 | 1 << flag as u8)
     }
 
+    /// The set without `flag`.
+    #[must_use]
+    pub fn without(self, flag: TaskFlag) -> Self {
+        Self(self.0 & !(1 << flag as u8))
+    }
+
+    /// The members that mean something; others can only come out of a decoded value.
+    #[must_use]
+    pub fn known(self) -> Self {
+        self.iter().fold(Self::default(), Self::with)
+    }
+
     /// The members in the order of [`TaskFlag`].
     pub fn iter(self) -> impl Iterator<Item = TaskFlag> {
         TaskFlag::WORDS

@@ -10,33 +10,48 @@
 //! `docs/language.md` is the reference of the text form.
 
 mod at;
+pub mod binary;
 pub mod block;
+mod check;
 pub mod cond;
 pub mod decl;
 mod declared;
+mod error;
 pub mod expect;
+mod generate;
 pub mod gfp;
 pub mod handler;
+mod lex;
 pub mod limits;
 pub mod machine;
 mod name;
 pub mod op;
+mod parse;
+mod print;
+mod repair;
 pub mod rules_text;
 pub mod schedule;
+mod suggest;
 mod table;
 pub mod verb;
+mod walk;
 pub mod word;
 
 use serde::{Deserialize, Serialize};
 
 pub use at::At;
 pub use block::Block;
+pub use check::check;
 pub use cond::Cond;
+pub use error::{Problem, TextError};
 pub use expect::Expect;
 pub use gfp::Gfp;
 pub use machine::Machine;
 pub use name::Name;
 pub use op::{Body, Op, Stmt};
+pub use parse::{declaration_words, operation_words, parse, parse_bytes, parse_rules};
+pub use print::{print, print_operation};
+pub use repair::repair;
 pub use rules_text::RulesText;
 pub use schedule::Schedule;
 pub use table::{Declared, Id, Table};
@@ -145,6 +160,58 @@ impl Program {
             .tasks
             .iter()
             .map(|t| (Context::Process, &t.name, t.at, &t.body));
+        functions
+            .chain(shrinkers)
+            .chain(notifiers)
+            .chain(irqs)
+            .chain(softirqs)
+            .chain(timers)
+            .chain(works)
+            .chain(tasks)
+    }
+
+    /// Every body with the context it runs in, to change; in the order of [`Self::bodies`].
+    pub fn bodies_mut(&mut self) -> impl Iterator<Item = (Context, &mut Body)> {
+        let functions = self
+            .functions
+            .0
+            .iter_mut()
+            .map(|f| (Context::Callee, &mut f.body));
+        let shrinkers = self
+            .shrinkers
+            .0
+            .iter_mut()
+            .map(|s| (Context::Callee, &mut s.body));
+        let notifiers = self
+            .notifiers
+            .0
+            .iter_mut()
+            .map(|n| (Context::Callee, &mut n.body));
+        let irqs = self
+            .irqs
+            .0
+            .iter_mut()
+            .map(|i| (Context::Hardirq, &mut i.body));
+        let softirqs = self
+            .softirqs
+            .0
+            .iter_mut()
+            .map(|s| (Context::Softirq, &mut s.body));
+        let timers = self
+            .timers
+            .0
+            .iter_mut()
+            .map(|t| (Context::Softirq, &mut t.body));
+        let works = self
+            .works
+            .0
+            .iter_mut()
+            .map(|w| (Context::Process, &mut w.body));
+        let tasks = self
+            .tasks
+            .0
+            .iter_mut()
+            .map(|t| (Context::Process, &mut t.body));
         functions
             .chain(shrinkers)
             .chain(notifiers)

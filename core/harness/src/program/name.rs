@@ -4,6 +4,17 @@ use serde::{Deserialize, Serialize};
 
 use super::limits;
 
+/// Words that could not be told from the language where a name may stand.
+pub(super) const RESERVED: &[&str] = &[
+    "maybe",
+    "gfp",
+    "timeout",
+    "alloc_pages",
+    "kmalloc",
+    "mempool_alloc",
+    "page_cache_alloc",
+];
+
 /// A name: a letter or `_`, then letters, digits, `_`, and `-` or `.` between two of these; at most
 /// [`limits::NAME`] bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -38,6 +49,11 @@ impl Name {
     /// The spelling.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether something may be declared under it: legal, and no word that the language reads first.
+    pub fn is_free(&self) -> bool {
+        self.is_legal() && !RESERVED.contains(&self.as_str())
     }
 
     /// Whether the value keeps the rule for names; only a decoded value can break it.

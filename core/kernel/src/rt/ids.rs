@@ -53,6 +53,15 @@ impl CpuId {
 pub struct ResId(pub(crate) u32);
 
 impl ResId {
+    /// No resource: for operations that touch nothing shared.
+    pub const NONE: Self = Self(u32::MAX);
+
+    /// The interrupt and preemption state of a CPU, which operations of kind `Cpu` touch.
+    #[must_use]
+    pub const fn cpu(cpu: CpuId) -> Self {
+        Self(cpu.0 as u32)
+    }
+
     /// Its index, in the order of creation.
     #[must_use]
     pub const fn index(self) -> usize {

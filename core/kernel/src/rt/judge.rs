@@ -46,6 +46,24 @@ impl Machine {
         self.waits(self.candidates()).judge(e.id)
     }
 
+    /// A retry loop that waits for memory looks at more than what wakes it. It is stuck only if it looked in vain
+    /// since anybody else last ran: before that it looks once more. True: it is about to, the stop is not certain.
+    #[cold]
+    pub(crate) fn last_look(&self, stop: &Stop) -> bool {
+        let retries = members(stop.stuck).filter(|&id| {
+            self.entity(id).wait.get().is_some_and(|w| {
+                w.needs == Needs::Anyone && self.resource(w.res).kind == ResKind::Memory
+            })
+        });
+        let retries = retries.fold(0, |s, id| s | id.bit());
+        let looked = self.sim.looked.replace(retries);
+        if retries & !looked == 0 {
+            return false;
+        }
+        self.sim.ready.set(self.sim.ready.get() | retries);
+        self.candidates() != 0
+    }
+
     #[cold]
     fn waits(&self, candidates: u64) -> Waits<'_> {
         let mut waits = [None; MAX_ENTITIES];
@@ -99,7 +117,7 @@ impl Waits<'_> {
                 let needs = self.needed(e, w);
                 match w.needs {
                     Needs::Holders | Needs::All(_) => needs & !progress == 0 && needs != 0,
-                    Needs::Enders | Needs::Anyone => needs & progress != 0,
+                    Needs::Enders | Needs::AnyOf(_) | Needs::Anyone => needs & progress != 0,
                 }
             });
         ended && self.cpu_obstacle(e) & !progress == 0
@@ -112,6 +130,7 @@ impl Waits<'_> {
             Needs::Holders => r.holders.load(Relaxed),
             Needs::All(set) => set,
             Needs::Enders => r.enders.load(Relaxed) & self.live & !e.id.bit(),
+            Needs::AnyOf(set) => set & self.live & !e.id.bit(),
             Needs::Anyone => self.live & !e.id.bit(),
         }
     }
@@ -173,8 +192,9 @@ impl Waits<'_> {
 
     /// A spin or retry loop that reads until something changes, not a wait for a lock's holder.
     fn is_retry(&self, w: Wait) -> bool {
+        let lock = matches!(w.needs, Needs::Holders | Needs::All(_));
         let sequence = self.machine.resource(w.res).kind == ResKind::Sequence;
-        w.needs == Needs::Anyone || (w.how == WaitHow::Spin && sequence)
+        w.needs == Needs::Anyone || (w.how == WaitHow::Spin && (sequence || !lock))
     }
 
     /// Follows the waits from `first` until one repeats (the cycle, from its start) or nobody is left to blame.

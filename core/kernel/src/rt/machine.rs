@@ -141,7 +141,8 @@ impl Machine {
         }
         let entities = spec.entities.iter().enumerate().map(|(i, e)| {
             let cpu = &cpus[e.cpu.index()];
-            Entity::new(EntityId::new(i), e, (cpu.tasks | cpu.irqs).count_ones() > 1)
+            let shares_cpu = cpu.irqs != 0 || cpu.tasks.count_ones() > 1;
+            Entity::new(EntityId::new(i), e, shares_cpu)
         });
         Self {
             entities: entities.collect(),
@@ -341,6 +342,11 @@ impl Machine {
         found.fault = None;
         drop(found);
         self.reset_sim();
+    }
+
+    /// How the execution that just ended did so.
+    pub(crate) fn ended_how(&self) -> End {
+        self.found().end.unwrap_or(End::Completed)
     }
 
     /// What the execution that just ended showed.

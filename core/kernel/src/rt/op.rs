@@ -51,7 +51,7 @@ impl Op {
     pub const fn bare(kind: OpKind) -> Self {
         Self {
             kind,
-            res: ResId(u32::MAX),
+            res: ResId::NONE,
         }
     }
 

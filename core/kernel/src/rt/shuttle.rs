@@ -4,10 +4,12 @@
 //! shuttle's own included, chooses among exactly our candidates, with one step a visible operation.
 
 use super::entity::{Entity, set_current};
-use super::finding::Outcome;
+use super::finding::{End, Outcome};
 use super::ids::{EntityId, members};
 use super::machine::{Machine, Runtime, World};
-use super::strategy::Strategy;
+use super::op::Op;
+use super::sched::unwind;
+use super::strategy::{Ending, Standing, Strategy};
 use shuttle_engine::runtime::execution::ExecutionState;
 use shuttle_engine::runtime::task::{Task, TaskId};
 use shuttle_engine::runtime::thread;
@@ -36,6 +38,21 @@ struct Active {
 thread_local! {
     static ACTIVE: RefCell<Option<Active>> = const { RefCell::new(None) };
     static ALTERNATIVES: Cell<u32> = const { Cell::new(0) };
+    /// Whether the strategy behind the scheduler wants steps.
+    static WANTS_STEPS: Cell<bool> = const { Cell::new(false) };
+    /// How the last execution ended, for a strategy that wants to know.
+    static ENDED: RefCell<Option<Ended>> = const { RefCell::new(None) };
+}
+
+struct Ended {
+    end: End,
+    next: Vec<Op>,
+    state: Standing,
+}
+
+/// Whether whoever schedules the execution that begins on this OS thread wants to see every step.
+pub(crate) fn wants_steps() -> bool {
+    WANTS_STEPS.get()
 }
 
 fn with_active<R>(f: impl FnOnce(&mut Active) -> R) -> R {
@@ -77,6 +94,14 @@ pub fn run_in_shuttle(machine: &Machine, world: &dyn World) -> Outcome {
         thread::switch();
     }
     ACTIVE.set(None);
+    if machine.sim.wants_steps.get() {
+        let ended = machine.with_ending(|e| Ended {
+            end: e.end,
+            next: e.next.to_vec(),
+            state: e.state,
+        });
+        ENDED.set(Some(ended));
+    }
     drop(attached);
     machine.outcome()
 }
@@ -196,9 +221,10 @@ pub(crate) fn choose_next(
     });
     thread::switch();
     set_current(Some(from));
-    if !m.tearing_down() {
-        chosen(m, from.id);
+    if m.tearing_down() {
+        unwind();
     }
+    chosen(m, from.id);
     from.id
 }
 
@@ -236,10 +262,43 @@ impl<S: Strategy> StrategyScheduler<S> {
     }
 }
 
+/// Who runs next, if that is about the entities of a machine at all.
+fn pick(strategy: &mut impl Strategy, a: &Active, runnable: &[&Task]) -> Option<TaskId> {
+    // SAFETY: the machine outlives the execution that `a` stands for.
+    let machine = unsafe { &*a.machine };
+    if machine.tearing_down()
+        || a.candidates == 0
+        || runnable.len() as u32 != a.published.count_ones()
+    {
+        return None;
+    }
+    let picked = if a.candidates & (a.candidates - 1) == 0 {
+        EntityId(a.candidates.trailing_zeros() as u8)
+    } else {
+        machine.with_decision(a.candidates, a.current, |d| strategy.pick(d))
+    };
+    if WANTS_STEPS.get() {
+        machine.with_step(a.candidates, a.current, picked, |step| strategy.step(step));
+    }
+    Some(a.tasks[picked.index()])
+}
+
 impl<S: Strategy> Scheduler for StrategyScheduler<S> {
     fn new_execution(&mut self) -> Option<Schedule> {
+        if let Some(ended) = ENDED.take() {
+            self.strategy.end(&Ending {
+                end: ended.end,
+                next: &ended.next,
+                state: ended.state,
+            });
+        }
+        WANTS_STEPS.set(false);
+        if self.strategy.finished() {
+            return None;
+        }
         self.executions = self.executions.checked_sub(1)?;
         self.strategy.begin();
+        WANTS_STEPS.set(self.strategy.wants_steps());
         Some(Schedule::new(0))
     }
 
@@ -250,19 +309,11 @@ impl<S: Strategy> Scheduler for StrategyScheduler<S> {
         _yielding: bool,
     ) -> Option<TaskId> {
         let first = runnable[0].id();
-        if runnable.len() == 1 {
+        if runnable.len() == 1 && !WANTS_STEPS.get() {
             return Some(first);
         }
-        let picked = ACTIVE.with_borrow(|a| {
-            let a = a.as_ref()?;
-            // SAFETY: the machine outlives the execution that `a` stands for.
-            let machine = unsafe { &*a.machine };
-            if machine.tearing_down() || a.candidates & (a.candidates - 1) == 0 {
-                return None;
-            }
-            let picked = machine.with_decision(a.candidates, a.current, |d| self.strategy.pick(d));
-            Some(a.tasks[picked.index()])
-        });
+        let strategy = &mut self.strategy;
+        let picked = ACTIVE.with_borrow(|a| pick(strategy, a.as_ref()?, runnable));
         Some(picked.unwrap_or(first))
     }
 

@@ -1,5 +1,6 @@
 //! What makes decisions.
 
+use super::finding::End;
 use super::ids::{EntityId, members};
 use super::op::Op;
 
@@ -60,6 +61,43 @@ impl Decision<'_> {
     }
 }
 
+/// One transition: somebody was chosen, among several or because nobody else could run, and goes on.
+#[derive(Debug)]
+pub struct Step<'a> {
+    /// What could run, and the pending operations. Here there may be one candidate only.
+    pub decision: Decision<'a>,
+    /// Who goes on and executes the operation that it announced.
+    pub picked: EntityId,
+    /// Where the machine stood.
+    pub state: Standing,
+}
+
+/// Who could get further at one moment, and what the step before it did without announcing it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Entities that have something to do.
+    pub ready: u64,
+    /// Entities that their CPU lets run.
+    pub allowed: u64,
+    /// Entities that have not ended.
+    pub live: u64,
+    /// The step that led here changed what [`World::check`](super::World::check) looks at.
+    pub touched: bool,
+    /// The step that led here changed the preemption or interrupt state of its CPU, be it for a moment.
+    pub cpu: bool,
+}
+
+/// How an execution ended, for strategies that learn from it.
+#[derive(Debug)]
+pub struct Ending<'a> {
+    /// Why it ended.
+    pub end: End,
+    /// The pending operation of every entity, by [`EntityId::index`].
+    pub next: &'a [Op],
+    /// Where the machine stood.
+    pub state: Standing,
+}
+
 /// Makes the decisions of executions. One execution is a pure function of program and choices.
 pub trait Strategy {
     /// A new execution begins.
@@ -71,12 +109,50 @@ pub trait Strategy {
     /// A choice among `n >= 2` alternatives that is not about who runs; below `n`. 0 is the undisturbed one.
     fn choose(&mut self, n: u32) -> u32;
 
-    /// `entity` has executed the operation that it announced.
-    fn executed(&mut self, _entity: EntityId, _op: Op) {}
+    /// Every transition, also where there was nothing to decide; after [`Strategy::pick`] where there was.
+    fn step(&mut self, _step: &Step<'_>) {}
 
-    /// Whether [`Strategy::executed`] wants to be called, also where there was nothing to decide.
+    /// The execution is over. Only called if [`Strategy::wants_steps`].
+    fn end(&mut self, _ending: &Ending<'_>) {}
+
+    /// Whether [`Strategy::step`] and [`Strategy::end`] want to be called. Asked once an execution.
     fn wants_steps(&self) -> bool {
         false
+    }
+
+    /// Whether another execution could show nothing new.
+    fn finished(&self) -> bool {
+        false
+    }
+}
+
+impl<S: Strategy + ?Sized> Strategy for Box<S> {
+    fn begin(&mut self) {
+        (**self).begin();
+    }
+
+    fn pick(&mut self, decision: &Decision<'_>) -> EntityId {
+        (**self).pick(decision)
+    }
+
+    fn choose(&mut self, n: u32) -> u32 {
+        (**self).choose(n)
+    }
+
+    fn step(&mut self, step: &Step<'_>) {
+        (**self).step(step);
+    }
+
+    fn end(&mut self, ending: &Ending<'_>) {
+        (**self).end(ending);
+    }
+
+    fn wants_steps(&self) -> bool {
+        (**self).wants_steps()
+    }
+
+    fn finished(&self) -> bool {
+        (**self).finished()
     }
 }
 

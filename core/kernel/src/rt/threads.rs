@@ -27,6 +27,7 @@ pub(crate) struct Parking {
     buckets: [CachePadded<Bucket>; BUCKETS],
     waits: Mutex<[Option<Wait>; MAX_ENTITIES]>,
     live: AtomicU64,
+    tasks_left: AtomicU64,
     /// Interrupts-off sections and handlers of a CPU exclude each other.
     irq_gates: Vec<CachePadded<AtomicBool>>,
     irq_pending: Vec<CachePadded<AtomicU32>>,
@@ -53,6 +54,7 @@ impl Parking {
             buckets: std::array::from_fn(|_| CachePadded::default()),
             waits: Mutex::new([None; MAX_ENTITIES]),
             live: AtomicU64::new(0),
+            tasks_left: AtomicU64::new(0),
             irq_gates: (0..cpus).map(|_| CachePadded::default()).collect(),
             irq_pending: (0..entities).map(|_| CachePadded::default()).collect(),
         }
@@ -88,7 +90,9 @@ pub fn run_on_threads(machine: &Machine, world: &dyn World, seed: u64) -> Outcom
         .iter()
         .filter(|e| e.kind == EntityKind::Task)
         .fold(0, |s, e| s | e.id.bit());
-    parking.live.store(tasks, Ordering::Relaxed);
+    parking.tasks_left.store(tasks, Ordering::Relaxed);
+    let all = machine.entities.iter().fold(0, |s, e| s | e.id.bit());
+    parking.live.store(all, Ordering::Relaxed);
     for (e, pending) in machine.entities.iter().zip(&parking.irq_pending) {
         pending.store(u32::from(e.pending.get()), Ordering::Relaxed);
     }
@@ -98,15 +102,20 @@ pub fn run_on_threads(machine: &Machine, world: &dyn World, seed: u64) -> Outcom
     let attached = machine.attach(world, None);
     let dispatch = tracing::dispatcher::get_default(Clone::clone);
     std::thread::scope(|scope| {
+        let mut threads = Vec::new();
         for e in &machine.entities {
             let dispatch = dispatch.clone();
             let seed = seed ^ (u64::from(e.id.0) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            scope.spawn(move || {
+            threads.push(scope.spawn(move || {
                 tracing::dispatcher::with_default(&dispatch, || {
                     DICE.set(seed | 1);
                     machine.thread_main(e);
                 });
-            });
+            }));
+        }
+        for thread in threads {
+            // Panics of bodies were caught inside; an explicit join is what sanitizers understand.
+            let _ = thread.join();
         }
     });
     drop(attached);
@@ -123,7 +132,8 @@ impl Machine {
         }
         set_current(None);
         let parking = &self.parking;
-        let left = parking.live.fetch_and(!e.id.bit(), Ordering::SeqCst) & !e.id.bit();
+        parking.live.fetch_and(!e.id.bit(), Ordering::SeqCst);
+        let left = parking.tasks_left.fetch_and(!e.id.bit(), Ordering::SeqCst) & !e.id.bit();
         if e.kind == EntityKind::Task && left == 0 {
             // All tasks have ended: daemons and interrupts have nobody left to serve.
             self.stopped.store(true, Ordering::SeqCst);
@@ -136,10 +146,10 @@ impl Machine {
             self.world().run(e.id);
             e.end_context();
         });
-        if let Err(payload) = std::panic::catch_unwind(body) {
-            if !payload.is::<TornDown>() {
-                self.fault(super::finding::panic_message(payload.as_ref()));
-            }
+        if let Err(payload) = std::panic::catch_unwind(body)
+            && !payload.is::<TornDown>()
+        {
+            self.fault(super::finding::panic_message(payload.as_ref()));
         }
     }
 

@@ -3,6 +3,7 @@
 //! Every wait says who waits, for what and who can end it, and is judged at that moment.
 
 use super::entity::{Entity, Needs, Wait, WaitHow};
+use super::event::Fact;
 use super::ids::ResId;
 use super::machine::Machine;
 use super::resource::{clear_bits, set_bits};
@@ -32,7 +33,7 @@ impl Entity {
         let sim = &m.sim;
         self.wait.set(Some(wait));
         sim.ready.set(sim.ready.get() & !self.id.bit());
-        if wait.how != WaitHow::Spin {
+        if wait.how != WaitHow::Spin && self.shares_cpu {
             let cpu = m.cpu(self.cpu);
             if cpu.curr.get() == Some(self.id) {
                 cpu.curr.set(None);
@@ -41,10 +42,13 @@ impl Entity {
         }
         super::event::blocked(self, wait);
         m.check_if_touched();
-        let candidates = m.candidates();
+        let mut candidates = m.candidates();
         if let Some(stop) = m.judge(self, candidates) {
-            m.stop(stop);
-            unwind();
+            if !m.last_look(&stop) {
+                m.stop(stop);
+                unwind();
+            }
+            candidates = m.candidates();
         }
         if candidates == 0 {
             // Everybody else has ended: a daemon's wait is how a machine comes to rest.
@@ -53,6 +57,7 @@ impl Entity {
             m.decide(Some(self), candidates);
         }
         self.wait.set(None);
+        super::event::fact(self, Fact::Goes, wait.res, 0);
     }
 }
 
@@ -64,15 +69,10 @@ impl Machine {
             self.threads_wake(res);
             return;
         }
+        super::event::fact_of_current(self, Fact::Wakes, res, 0);
         let r = self.resource(res);
         let waiting = r.waiters.load(Relaxed) | r.read_waiters.load(Relaxed);
         self.sim.ready.set(self.sim.ready.get() | waiting);
-    }
-
-    pub(crate) fn check_if_touched(&self) {
-        if self.touched.replace(false) {
-            self.world().check(self);
-        }
     }
 
     /// The last live entity waits and nobody is left: the machine is at rest.

@@ -84,6 +84,12 @@ impl Completion {
         self.try_take()
     }
 
+    /// `completion_done()`: whether a wait would end at once.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.done.load(SeqCst) != 0
+    }
+
     fn try_take(&self) -> bool {
         let less = |d: u64| match d {
             0 => None,

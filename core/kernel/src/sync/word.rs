@@ -2,8 +2,11 @@
 //!
 //! 0 free; [`WRITER`] plus the owner's id while held exclusively; otherwise the number of readers.
 
+use crate::rt::event::fact;
 use crate::rt::resource::{clear_bits, set_bits};
-use crate::rt::{Entity, Machine, OpKind, ResId, Resource, members, wait_for_holders};
+use crate::rt::{
+    Entity, EventKind, Fact, Machine, OpKind, ResId, Resource, members, record, wait_for_holders,
+};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 const WRITER: u64 = 1 << 63;
@@ -20,6 +23,11 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// As events spell it.
+    const fn code(self) -> u64 {
+        self as u64
+    }
+
     const fn op(self) -> OpKind {
         match self {
             Self::Write => OpKind::Lock,
@@ -52,6 +60,7 @@ pub(crate) fn take(e: &Entity, res: ResId, mode: Mode, spin: bool) {
         &r.read_waiters
     };
     set_bits(standing, e.id().bit());
+    fact(e, Fact::Asks, res, mode.code());
     if available(r, mode) {
         m.point(e, crate::rt::Op::new(mode.op(), res));
         e.clear_wait();
@@ -73,6 +82,7 @@ fn wait_until_available(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode:
         e.wait_now(wait_for_holders(res, spin));
     }
     clear_bits(&r.queued_writers, e.id().bit());
+    record(EventKind::Wake, || format!("gets {}", r.name()));
 }
 
 /// Takes the lock if that is possible at once.
@@ -107,6 +117,7 @@ fn own(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: Mode) {
         e.hold_shared(res);
     }
     e.count_held(1);
+    fact(e, Fact::Gets, res, mode.code());
 }
 
 /// Releases the lock. False if the entity does not hold it in this way: nothing happened then.
@@ -139,6 +150,7 @@ fn release_simulated(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: Mo
         }
     }
     e.count_held(-1);
+    fact(e, Fact::Gives, res, mode.code());
     if r.state.load(Relaxed) == 0 && (r.waiters.load(Relaxed) | r.read_waiters.load(Relaxed)) != 0 {
         m.wake(res);
     }
@@ -156,6 +168,7 @@ pub(crate) fn downgrade(e: &Entity, res: ResId) -> bool {
         return false;
     }
     e.hold_shared(res);
+    fact(e, Fact::Lowers, res, 0);
     m.wake(res);
     true
 }

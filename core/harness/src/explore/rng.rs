@@ -1,0 +1,74 @@
+//! Pseudo-random numbers for strategies: small, fast, the same on every machine.
+
+use ksplat_kernel::rt::EntityId;
+
+/// Splitmix64: a counter through a mixing function. Any seed is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rng(u64);
+
+impl Rng {
+    /// A generator; equal seeds give equal numbers.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// 64 random bits.
+    #[inline]
+    pub const fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `n`; 0 if `n` is 0. The bias is at most `n / 2^32`.
+    #[inline]
+    pub const fn below(&mut self, n: u32) -> u32 {
+        (((self.next() >> 32) * n as u64) >> 32) as u32
+    }
+
+    /// One of the members of a set, each as likely; entity 0 if there is none.
+    #[inline]
+    pub fn member(&mut self, set: u64) -> EntityId {
+        nth_member(set, self.below(set.count_ones()))
+    }
+}
+
+/// The member of a set that has `n` members below it; entity 0 if there are not that many.
+#[inline]
+pub(crate) fn nth_member(mut set: u64, n: u32) -> EntityId {
+    // The usual few candidates without a branch on `n`, which no processor can predict.
+    if n < 4 {
+        let drop = |set: u64| set & set.wrapping_sub(1);
+        let one = drop(set);
+        let two = drop(one);
+        set = [set, one, two, drop(two)][n as usize];
+    } else {
+        for _ in 0..n {
+            set &= set.wrapping_sub(1);
+        }
+    }
+    EntityId::new((set.trailing_zeros() & 63) as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_member_is_drawn_about_as_often() {
+        let (set, mut rng, mut seen) = (0x8000_0000_0001_0104_u64, Rng::new(1), [0_u32; 64]);
+        for _ in 0..40_000 {
+            seen[rng.member(set).index()] += 1;
+        }
+        for (i, &n) in seen.iter().enumerate() {
+            let expected = if set >> i & 1 == 1 {
+                9_500..10_500
+            } else {
+                0..1
+            };
+            assert!(expected.contains(&n), "{i}: {n}");
+        }
+    }
+}

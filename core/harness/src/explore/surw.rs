@@ -1,0 +1,215 @@
+//! SURW: selectively uniform random walk (Zhao, Wolff, Mathur, Roychoudhury, ASPLOS 2025).
+
+use super::rng::Rng;
+use ksplat_kernel::rt::{
+    Decision, Ending, EntityId, MAX_CPUS, MAX_ENTITIES, Op, OpKind, Step, Strategy, members,
+};
+
+/// Per execution one shared object is drawn, with a weight of its accesses. The order of the accesses to it is sampled
+/// uniformly, by drawing who comes next in proportion to the accesses that each entity still has to do and holding
+/// the others back; everything else is ordered by random priorities.
+///
+/// Access counts are the most seen in an execution so far; the first execution, a random walk, profiles.
+#[derive(Clone, Debug)]
+pub struct Surw {
+    rng: Rng,
+    profile: Profile,
+    /// The object whose accesses are sampled uniformly.
+    selected: Option<usize>,
+    /// Accesses to it that each entity has yet to do.
+    left: [u32; MAX_ENTITIES],
+    priority: [u64; MAX_ENTITIES],
+    /// Entities whose pending operation has a priority.
+    drawn: u64,
+    held_back: u64,
+    intended: Option<EntityId>,
+}
+
+/// Who accesses what how often.
+#[derive(Clone, Debug, Default)]
+struct Profile {
+    executions: u32,
+    /// Accesses of each entity to each object: most in an execution so far.
+    most: Vec<[u16; MAX_ENTITIES]>,
+    /// The same in the current execution.
+    now: Vec<[u16; MAX_ENTITIES]>,
+    /// Objects that the current execution has accessed.
+    accessed: Vec<usize>,
+    /// Whether an object is accessed other than by reads.
+    written: Vec<bool>,
+}
+
+/// The object that an operation accesses, where the order of accesses can matter: CPUs, then resources.
+fn object(op: Op) -> Option<usize> {
+    match op.kind {
+        OpKind::Start | OpKind::Yield | OpKind::Unlock => None,
+        OpKind::Cpu => Some(op.res.index()),
+        _ => Some(MAX_CPUS + op.res.index()),
+    }
+}
+
+impl Profile {
+    fn count(&mut self, entity: EntityId, op: Op) {
+        let Some(object) = object(op) else {
+            return;
+        };
+        if object >= self.now.len() {
+            self.now.resize(object + 1, [0; MAX_ENTITIES]);
+            self.most.resize(object + 1, [0; MAX_ENTITIES]);
+            self.written.resize(object + 1, false);
+        }
+        let row = &mut self.now[object];
+        if row.iter().all(|&n| n == 0) {
+            self.accessed.push(object);
+        }
+        row[entity.index()] = row[entity.index()].saturating_add(1);
+        self.written[object] |= !matches!(op.kind, OpKind::Load | OpKind::Read);
+    }
+
+    fn end(&mut self) {
+        self.executions += 1;
+        for object in self.accessed.drain(..) {
+            for (most, now) in self.most[object].iter_mut().zip(&mut self.now[object]) {
+                *most = (*most).max(*now);
+                *now = 0;
+            }
+        }
+    }
+
+    /// How likely an object is selected; 0 if entities do not share it.
+    fn weight(&self, object: usize) -> u64 {
+        let row = &self.most[object];
+        let users = row.iter().filter(|&&n| n != 0).count();
+        if users < 2 || !self.written[object] {
+            return 0;
+        }
+        row.iter().map(|&n| u64::from(n)).sum()
+    }
+
+    fn select(&self, rng: &mut Rng) -> Option<usize> {
+        let sum: u64 = (0..self.most.len()).map(|o| self.weight(o)).sum();
+        let mut at = rng.next().checked_rem(sum)?;
+        (0..self.most.len()).find(|&o| {
+            let weight = self.weight(o);
+            let here = at < weight;
+            at = at.wrapping_sub(weight);
+            here
+        })
+    }
+}
+
+impl Surw {
+    /// Equal seeds decide equally.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self {
+            rng: Rng::new(seed),
+            profile: Profile::default(),
+            selected: None,
+            left: [0; MAX_ENTITIES],
+            priority: [0; MAX_ENTITIES],
+            drawn: 0,
+            held_back: 0,
+            intended: None,
+        }
+    }
+
+    fn highest(&self, candidates: u64) -> EntityId {
+        members(candidates)
+            .max_by_key(|e| self.priority[e.index()])
+            .unwrap_or(EntityId::new(0))
+    }
+
+    /// Draws who is to access the selected object next.
+    fn draw_intended(&mut self, candidates: u64) -> EntityId {
+        let sum: u64 = members(candidates)
+            .map(|e| u64::from(self.left[e.index()]))
+            .sum();
+        let Some(mut at) = self.rng.next().checked_rem(sum) else {
+            return self.rng.member(candidates);
+        };
+        for e in members(candidates) {
+            let weight = u64::from(self.left[e.index()]);
+            if at < weight {
+                return e;
+            }
+            at -= weight;
+        }
+        self.rng.member(candidates)
+    }
+
+    fn is_selected(&self, op: Op) -> bool {
+        self.selected.is_some() && object(op) == self.selected
+    }
+}
+
+impl Strategy for Surw {
+    fn begin(&mut self) {
+        self.drawn = 0;
+        self.held_back = 0;
+        self.intended = None;
+        self.selected = self.profile.select(&mut self.rng);
+        if let Some(object) = self.selected {
+            for (left, &most) in self.left.iter_mut().zip(&self.profile.most[object]) {
+                *left = u32::from(most);
+            }
+        }
+    }
+
+    fn pick(&mut self, decision: &Decision<'_>) -> EntityId {
+        if self.profile.executions == 0 {
+            return self.rng.member(decision.candidates);
+        }
+        for e in members(decision.candidates & !self.drawn) {
+            self.priority[e.index()] = self.rng.next();
+        }
+        self.drawn |= decision.candidates;
+        loop {
+            let free = decision.candidates & !self.held_back;
+            if free == 0 {
+                // Whoever was intended cannot run now.
+                self.held_back = 0;
+                self.intended = None;
+                continue;
+            }
+            let top = self.highest(free);
+            if !self.is_selected(decision.op(top)) {
+                return top;
+            }
+            self.left[top.index()] = self.left[top.index()].max(1);
+            let intended = match self.intended {
+                Some(intended) => intended,
+                None => self.draw_intended(free),
+            };
+            self.intended = Some(intended);
+            if top == intended {
+                return top;
+            }
+            self.held_back |= top.bit();
+        }
+    }
+
+    fn choose(&mut self, n: u32) -> u32 {
+        self.rng.below(n)
+    }
+
+    fn step(&mut self, step: &Step<'_>) {
+        let (entity, op) = (step.picked, step.decision.op(step.picked));
+        self.profile.count(entity, op);
+        self.drawn &= !entity.bit();
+        if self.is_selected(op) {
+            let left = &mut self.left[entity.index()];
+            *left = left.saturating_sub(1);
+            self.held_back = 0;
+            self.intended = None;
+        }
+    }
+
+    fn end(&mut self, _ending: &Ending<'_>) {
+        self.profile.end();
+    }
+
+    fn wants_steps(&self) -> bool {
+        true
+    }
+}

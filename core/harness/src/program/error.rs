@@ -1,0 +1,125 @@
+//! What is wrong with a text, and where.
+
+use std::sync::Arc;
+
+use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
+
+use super::At;
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// What is wrong, in one line.
+    pub message: String,
+    /// What was expected there, for the margin.
+    pub label: String,
+    /// Where; not known for programs that were never text.
+    pub at: At,
+    /// How to repair it, when that can be guessed.
+    pub help: Option<String>,
+}
+
+impl Problem {
+    /// A problem at a place.
+    pub fn new(at: At, message: impl Into<String>, label: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            label: label.into(),
+            at,
+            help: None,
+        }
+    }
+
+    /// The problem with advice, if there is any.
+    #[must_use]
+    pub fn with_help(mut self, help: Option<String>) -> Self {
+        self.help = help;
+        self
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl Diagnostic for Problem {
+    fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
+        self.help
+            .as_ref()
+            .map(|help| Box::new(help) as Box<dyn std::fmt::Display>)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let span = (self.at.offset as usize, self.at.len as usize);
+        let label = LabeledSpan::new_with_span(Some(self.label.clone()), span);
+        self.at
+            .is_known()
+            .then(|| Box::new(std::iter::once(label)) as Box<dyn Iterator<Item = LabeledSpan>>)
+    }
+}
+
+/// Everything that is wrong with one text: at least one problem, in the order of the text.
+#[derive(Clone, Debug)]
+pub struct TextError {
+    /// The problems.
+    pub problems: Vec<Problem>,
+    file: String,
+    source: NamedSource<Arc<str>>,
+}
+
+impl TextError {
+    /// The problems of the text of `file`.
+    pub fn new(file: &str, text: &str, problems: Vec<Problem>) -> Self {
+        Self {
+            problems,
+            file: file.to_owned(),
+            source: NamedSource::new(file, Arc::from(text)),
+        }
+    }
+
+    /// `FILE:LINE:COLUMN: message (what was expected; advice)`, one line per problem.
+    pub fn plain(&self) -> String {
+        let line = |p: &Problem| {
+            let help = p
+                .help
+                .as_ref()
+                .map_or_else(String::new, |help| format!("; {help}"));
+            format!("{}:{}: {} ({}{help})", self.file, p.at, p.message, p.label)
+        };
+        self.problems
+            .iter()
+            .map(line)
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+}
+
+impl std::fmt::Display for TextError {
+    /// How much is wrong with which file. What it is: [`TextError::plain`], or any reporter of miette.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.problems.len() {
+            1 => write!(f, "{}: 1 problem", self.file),
+            count => write!(f, "{}: {count} problems", self.file),
+        }
+    }
+}
+
+impl std::error::Error for TextError {}
+
+impl Diagnostic for TextError {
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        Some(&self.source)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        None
+    }
+
+    fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn Diagnostic> + 'a>> {
+        Some(Box::new(self.problems.iter().map(|p| p as &dyn Diagnostic)))
+    }
+}

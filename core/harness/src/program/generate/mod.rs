@@ -1,0 +1,414 @@
+//! Programs out of bytes (`Arbitrary`).
+//!
+//! Small on purpose: two CPUs, two or three tasks, few locks, a page or two, allocations under pressure, callbacks that
+//! lock. What the known cases need is within reach of a short input; what is declared depends on the first bytes, what
+//! happens on the rest. Everything goes through [`super::repair`].
+
+mod bodies;
+
+use arbitrary::{Arbitrary, Result, Unstructured};
+
+use super::decl::{
+    Batch, CompletesIn, Completion, Counter, Device, Flag, Inode, Lock, LockKind, Mapping, Memcg,
+    Mempool, Mm, Page, PageBit, PageBits, Population, Slot, WaitQueue, Wb, Workqueue,
+};
+use super::expect::{Expect, ReportExpect, StateExpect};
+use super::handler::{
+    Function, FunctionKind, Irq, Notifier, Shrinker, Softirq, Task, TaskFlag, TaskFlags, Timer,
+    Work,
+};
+use super::machine::{Machine, Pcp, Watermarks, Zone, ZoneKind};
+use super::op::Body;
+use super::rules_text::{GUARDS, RulesText, SWITCHES, Setting};
+use super::schedule::Schedule;
+use super::table::{Id, Table};
+use super::{At, Block, Name, Program, repair};
+
+impl<'a> Arbitrary<'a> for Name {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        Ok(Self::repaired(u.arbitrary()?, "x"))
+    }
+}
+
+impl<'a> Arbitrary<'a> for Body {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        let block = Block::arbitrary(u)?;
+        Ok(Self {
+            locals: Vec::new(),
+            block,
+        })
+    }
+}
+
+impl<'a> Arbitrary<'a> for Program {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        let mut program = Self {
+            rules: rules(u)?,
+            machine: machine(u)?,
+            ..Self::default()
+        };
+        synchronisation(u, &mut program)?;
+        if u.ratio(2, 3)? {
+            memory(u, &mut program)?;
+        }
+        handlers(u, &mut program)?;
+        if u.ratio(1, 8)? {
+            extras(u, &mut program)?;
+        }
+        let tasks = u.int_in_range(2..=3)?;
+        program.tasks = table(tasks, || task(u))?;
+        repair(&mut program);
+        Ok(program)
+    }
+}
+
+fn table<T>(count: usize, make: impl FnMut() -> Result<T>) -> Result<Table<T>> {
+    std::iter::repeat_with(make)
+        .take(count)
+        .collect::<Result<_>>()
+        .map(Table)
+}
+
+/// Up to `most` of something, often none.
+fn some<'a, T>(
+    u: &mut Unstructured<'a>,
+    most: usize,
+    mut make: impl FnMut(&mut Unstructured<'a>) -> Result<T>,
+) -> Result<Table<T>> {
+    let count = u.int_in_range(0..=most)?;
+    table(count, || make(u))
+}
+
+fn rules(u: &mut Unstructured<'_>) -> Result<RulesText> {
+    let mut rules = RulesText::default();
+    if u.ratio(1, 4)? {
+        rules.release = Some(u.arbitrary()?);
+    }
+    for _ in 0..u.int_in_range(0..=2)? {
+        rules.settings.push(setting(u)?);
+    }
+    Ok(rules)
+}
+
+fn setting(u: &mut Unstructured<'_>) -> Result<Setting> {
+    if u.ratio(1, 5)? {
+        let guard = u8::try_from(u.choose_index(GUARDS.len())?).unwrap_or(0);
+        let on = false;
+        return Ok(Setting::Guard { guard, on });
+    }
+    let switch = u.choose_index(SWITCHES.len())?;
+    let value = u8::try_from(u.choose_index(SWITCHES[switch].values.len())?).unwrap_or(0);
+    let switch = u8::try_from(switch).unwrap_or(0);
+    Ok(Setting::Switch { switch, value })
+}
+
+fn machine(u: &mut Unstructured<'_>) -> Result<Machine> {
+    let mut machine = Machine::default();
+    if u.ratio(1, 8)? {
+        machine.cpus = 1;
+    }
+    if u.ratio(1, 2)? {
+        let zone = &mut machine.zones[0];
+        zone.watermarks = Some(Watermarks {
+            min: 2,
+            low: 4,
+            high: 6,
+        });
+        zone.free = Some(u.int_in_range(0..=12)?);
+    }
+    if u.ratio(1, 8)? {
+        machine.zones.push(Zone::of(ZoneKind::Movable, 8));
+    }
+    if u.ratio(1, 8)? {
+        machine.pcp = Some(Pcp { high: 4, batch: 2 });
+    }
+    if u.ratio(1, 4)? {
+        machine.kswapd = Some(0);
+    }
+    Ok(machine)
+}
+
+fn synchronisation(u: &mut Unstructured<'_>, program: &mut Program) -> Result<()> {
+    let locks = u.int_in_range(1..=4)?;
+    program.locks = table(locks, || lock(u))?;
+    program.completions = some(u, 1, |_| {
+        Ok(Completion {
+            at: At::NOWHERE,
+            name: Name::default(),
+        })
+    })?;
+    program.flags = some(u, 1, |u| {
+        Ok(Flag {
+            at: At::NOWHERE,
+            name: Name::default(),
+            on: u.arbitrary()?,
+        })
+    })?;
+    program.workqueues = some(u, 1, |u| {
+        Ok(Workqueue {
+            at: At::NOWHERE,
+            name: Name::default(),
+            workers: 1,
+            rescuer: u.arbitrary()?,
+        })
+    })?;
+    Ok(())
+}
+
+fn lock(u: &mut Unstructured<'_>) -> Result<Lock> {
+    let kind = match u.int_in_range(0..=7)? {
+        0..=2 => LockKind::Mutex,
+        3 | 4 => LockKind::Spinlock,
+        5 => LockKind::Rwsem,
+        _ => u.arbitrary()?,
+    };
+    let class = if u.ratio(1, 8)? {
+        Name::new("shared_class")
+    } else {
+        None
+    };
+    let population = if u.ratio(1, 16)? {
+        Some(Population {
+            referenced: 1,
+            unreferenced: 1,
+        })
+    } else {
+        None
+    };
+    Ok(Lock {
+        at: At::NOWHERE,
+        name: Name::default(),
+        kind,
+        class,
+        population,
+    })
+}
+
+/// Pages, their mapping and what hangs on it.
+fn memory(u: &mut Unstructured<'_>, program: &mut Program) -> Result<()> {
+    program
+        .functions
+        .0
+        .push(function(u, FunctionKind::ReleasePage)?);
+    program.memcgs = some(u, 1, |u| {
+        Ok(Memcg {
+            at: At::NOWHERE,
+            name: Name::default(),
+            limit: Some(u.int_in_range(0..=4)?),
+            usage: u.int_in_range(0..=4)?,
+            moving: u.arbitrary()?,
+        })
+    })?;
+    program.devices = some(u, 1, |u| {
+        Ok(Device {
+            at: At::NOWHERE,
+            name: Name::default(),
+            depth: 1,
+            completes: completes(u)?,
+        })
+    })?;
+    program.batches = some(u, 1, |_| {
+        Ok(Batch {
+            at: At::NOWHERE,
+            name: Name::default(),
+            device: Id::new(0),
+        })
+    })?;
+    program.mms = some(u, 1, |_| {
+        Ok(Mm {
+            at: At::NOWHERE,
+            name: Name::default(),
+        })
+    })?;
+    program.mappings.0.push(Mapping {
+        at: At::NOWHERE,
+        name: Name::default(),
+        inode: None,
+        device: Some(Id::new(0)),
+        gfp: None,
+        release: Some(Id::new(0)),
+        map_blocks: None,
+        may_deadlock: u.ratio(1, 8)?,
+    });
+    program.pages = some(u, 3, page)?;
+    Ok(())
+}
+
+fn completes(u: &mut Unstructured<'_>) -> Result<CompletesIn> {
+    Ok(match u.int_in_range(0..=3)? {
+        0 | 1 => CompletesIn::Irq { cpu: 0 },
+        2 => CompletesIn::Worker { queue: Id::new(0) },
+        _ => CompletesIn::Daemon,
+    })
+}
+
+fn page(u: &mut Unstructured<'_>) -> Result<Page> {
+    let bits = match u.int_in_range(0..=3)? {
+        0 | 1 => PageBits::default().with(PageBit::Private),
+        2 => PageBits::default().with(PageBit::Dirty),
+        _ => u.arbitrary()?,
+    };
+    Ok(Page {
+        at: At::NOWHERE,
+        name: Name::default(),
+        count: u.int_in_range(1..=2)?,
+        mapping: Some(Id::new(0)),
+        bits,
+        memcg: if u.arbitrary()? {
+            Some(Id::new(0))
+        } else {
+            None
+        },
+        mm: if u.arbitrary()? {
+            Some(Id::new(0))
+        } else {
+            None
+        },
+    })
+}
+
+fn function(u: &mut Unstructured<'_>, kind: FunctionKind) -> Result<Function> {
+    Ok(Function {
+        at: At::NOWHERE,
+        name: Name::default(),
+        kind,
+        body: u.arbitrary()?,
+    })
+}
+
+fn handlers(u: &mut Unstructured<'_>, program: &mut Program) -> Result<()> {
+    program.shrinkers = some(u, 1, |u| {
+        Ok(Shrinker {
+            at: At::NOWHERE,
+            name: Name::default(),
+            objects: u.int_in_range(0..=3)?,
+            needs_fs: u.ratio(1, 4)?,
+            body: u.arbitrary()?,
+        })
+    })?;
+    program.irqs = some(u, 1, |u| {
+        Ok(Irq {
+            at: At::NOWHERE,
+            name: Name::default(),
+            cpu: 0,
+            times: 1,
+            body: u.arbitrary()?,
+        })
+    })?;
+    program.works = some(u, 1, |u| {
+        Ok(Work {
+            at: At::NOWHERE,
+            name: Name::default(),
+            queue: Id::new(0),
+            body: u.arbitrary()?,
+        })
+    })?;
+    program.notifiers = some(u, usize::from(!program.mms.is_empty()), |u| {
+        Ok(Notifier {
+            at: At::NOWHERE,
+            name: Name::default(),
+            mm: Id::new(0),
+            body: u.arbitrary()?,
+        })
+    })?;
+    Ok(())
+}
+
+/// What few programs have, so that all of the language is met now and then.
+fn extras(u: &mut Unstructured<'_>, program: &mut Program) -> Result<()> {
+    let at = At::NOWHERE;
+    let name = Name::default;
+    program.counters.0.push(Counter {
+        at,
+        name: name(),
+        start: u.arbitrary()?,
+    });
+    program.wait_queues.0.push(WaitQueue { at, name: name() });
+    program.slots.0.push(Slot { at, name: name() });
+    program.mempools.0.push(Mempool {
+        at,
+        name: name(),
+        size: u.arbitrary()?,
+    });
+    program.wbs.0.push(Wb {
+        at,
+        name: name(),
+        device: Some(u.arbitrary()?),
+        memcg: Some(u.arbitrary()?),
+    });
+    program.inodes.0.push(Inode {
+        at,
+        name: name(),
+        wb: Some(u.arbitrary()?),
+        switching: u.arbitrary()?,
+    });
+    for kind in [
+        FunctionKind::Plain,
+        FunctionKind::MapBlocks,
+        FunctionKind::Console,
+    ] {
+        program.functions.0.push(function(u, kind)?);
+    }
+    program.softirqs.0.push(Softirq {
+        at,
+        name: name(),
+        body: u.arbitrary()?,
+    });
+    program.timers.0.push(Timer {
+        at,
+        name: name(),
+        cpu: u.arbitrary()?,
+        body: u.arbitrary()?,
+    });
+    program.schedule = Some(Schedule {
+        at,
+        seed: u.arbitrary()?,
+        strategy: u.arbitrary()?,
+        decisions: u.arbitrary()?,
+    });
+    program.expects = some(u, 3, expect)?.0;
+    Ok(())
+}
+
+fn expect(u: &mut Unstructured<'_>) -> Result<Expect> {
+    Ok(Expect {
+        at: At::NOWHERE,
+        under: rules(u)?,
+        stop: u.arbitrary()?,
+        report: match u.int_in_range(0..=3)? {
+            0 => None,
+            1 => Some(ReportExpect::None),
+            _ => Some(ReportExpect::Some {
+                headline: u.arbitrary()?,
+                subject: u.arbitrary()?,
+            }),
+        },
+        state: match u.int_in_range(0..=2)? {
+            0 => None,
+            1 => Some(StateExpect::Ok),
+            _ => Some(StateExpect::Broken(u.arbitrary()?)),
+        },
+        verdict: u.arbitrary()?,
+    })
+}
+
+fn task(u: &mut Unstructured<'_>) -> Result<Task> {
+    let flags = match u.int_in_range(0..=7)? {
+        0 => TaskFlags::default().with(TaskFlag::Daemon),
+        1 => u.arbitrary()?,
+        _ => TaskFlags::default(),
+    };
+    Ok(Task {
+        at: At::NOWHERE,
+        name: Name::default(),
+        cpu: u.int_in_range(0..=1)?,
+        prio: if u.ratio(1, 8)? { 1 } else { 0 },
+        flags,
+        memcg: if u.ratio(1, 4)? {
+            Some(Id::new(0))
+        } else {
+            None
+        },
+        body: u.arbitrary()?,
+    })
+}

@@ -1,0 +1,18 @@
+//! Runs programs: puts a [`Program`](crate::program::Program) on a machine and executes its bodies there.
+
+mod exec;
+mod frame;
+mod litmus;
+mod locks;
+mod memory;
+mod reach;
+mod roles;
+mod unsupported;
+mod vars;
+mod works;
+
+pub use exec::place;
+pub use litmus::{Litmus, MAX_STEPS, World};
+pub use reach::Reach;
+pub use roles::{Role, Roles};
+pub use unsupported::{Unsupported, executable, unsupported};

@@ -1,0 +1,11 @@
+//! Stories: what happened, step by step, fit for a mail.
+
+mod explain;
+mod record;
+mod render;
+mod trim;
+
+pub use explain::{cycle, findings, headlines};
+pub use record::{Moment, recorded};
+pub use render::{WIDTH, steps};
+pub use trim::Step;
