@@ -4,7 +4,7 @@
 //! be added is stuck, whatever the innocent others do. Over-approximating who can end a wait is safe: it can only
 //! delay a finding until those have ended.
 
-use super::entity::{Entity, EntityKind, Needs, Wait, WaitHow};
+use super::entity::{Entity, Needs, Wait, WaitHow};
 use super::finding::{Stop, StopKind, StuckWait};
 use super::ids::{EntityId, MAX_ENTITIES, members};
 use super::machine::Machine;
@@ -104,15 +104,14 @@ impl Waits<'_> {
     fn counts(&self, id: EntityId) -> bool {
         match self.waits[id.index()] {
             Some(w) => w.how != WaitHow::Idle,
-            None => {
-                self.machine.entity(id).kind != EntityKind::HardIrq || self.ready & id.bit() != 0
-            }
+            None => !self.machine.entity(id).kind.is_raised() || self.ready & id.bit() != 0,
         }
     }
 
     fn can_end(&self, id: EntityId, progress: u64) -> bool {
         let e = self.machine.entity(id);
         let ended = self.ready & id.bit() != 0
+            || e.kind.is_raised() && e.raisers() & !id.bit() & progress != 0
             || self.waits[id.index()].is_some_and(|w| {
                 let needs = self.needed(e, w);
                 match w.needs {
@@ -142,6 +141,10 @@ impl Waits<'_> {
         if !self.machine.simulated() {
             return 0;
         }
+        let outranked = self.machine.outranked_by(e);
+        if outranked != 0 {
+            return outranked;
+        }
         let cpu = self.machine.cpu(e.cpu);
         if cpu.irq_stack.get() & e.id.bit() != 0 {
             return cpu
@@ -151,7 +154,8 @@ impl Waits<'_> {
                 .map_or(0, EntityId::bit);
         }
         if let Some(top) = cpu.irq_top.get() {
-            let lets_in = cpu.irqs & e.id.bit() != 0 && !self.machine.entity(top).irqs_off.get();
+            let hardirq = (cpu.irqs & !cpu.softirqs) & e.id.bit() != 0;
+            let lets_in = hardirq && !self.machine.entity(top).irqs_off.get();
             return if lets_in { 0 } else { top.bit() };
         }
         let Some(curr) = cpu
@@ -162,7 +166,9 @@ impl Waits<'_> {
         else {
             return 0;
         };
-        let blocks = if cpu.irqs & e.id.bit() != 0 {
+        let blocks = if cpu.softirqs & e.id.bit() != 0 {
+            curr.irqs_off.get() || curr.bh.get() != 0
+        } else if cpu.irqs & e.id.bit() != 0 {
             curr.irqs_off.get()
         } else {
             curr.atomic()
