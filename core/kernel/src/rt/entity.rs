@@ -85,7 +85,9 @@ pub enum Needs {
 
 /// One entity: the parts of `task_struct` and of the CPU's per-context state that the machine needs.
 ///
-/// Simulated runtimes touch it from one OS thread; on OS threads only the entity's own thread does.
+/// Simulated runtimes touch it from one OS thread; on OS threads only the entity's own thread does, and none shares a
+/// cache line with another's.
+#[repr(align(128))]
 pub struct Entity {
     pub(crate) id: EntityId,
     pub(crate) cpu: CpuId,
