@@ -146,10 +146,10 @@ impl Machine {
             self.world().run(e.id);
             e.end_context();
         });
-        if let Err(payload) = std::panic::catch_unwind(body) {
-            if !payload.is::<TornDown>() {
-                self.fault(super::finding::panic_message(payload.as_ref()));
-            }
+        if let Err(payload) = std::panic::catch_unwind(body)
+            && !payload.is::<TornDown>()
+        {
+            self.fault(super::finding::panic_message(payload.as_ref()));
         }
     }
 
