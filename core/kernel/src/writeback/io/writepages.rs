@@ -43,8 +43,7 @@ impl Writeback {
         let scope = rules.writepages_scope.then(memalloc_nofs_save);
         let mut batch = None;
         for &page in &self.mappings[mapping].pages {
-            let tagged = self.state().pages[page].tag_dirty;
-            if tagged {
+            if mm.page_has(page, PageFlags::DIRTY) {
                 self.write_one(fs, mm, mapping, page, sync, &mut batch);
             }
         }
@@ -79,11 +78,11 @@ impl Writeback {
             self.submit(fs, mm, batch);
             fs.map_blocks(mapping, Gfp::KERNEL);
         }
-        if !self.clear_page_dirty_for_io(mm, page) {
+        if !self.clear_page_dirty_for_io(fs, mm, page) {
             mm.unlock_page(pfn);
             return;
         }
-        self.set_page_writeback(mm, page);
+        self.set_page_writeback(fs, mm, page);
         mm.unlock_page(pfn);
         if !first {
             fs.map_blocks(mapping, Gfp::KERNEL);
@@ -133,11 +132,11 @@ impl Writeback {
         let (Some(pfn), Some(mapping)) = (mm.lru_frame(page), self.pages[page].mapping) else {
             return false;
         };
-        if !self.clear_page_dirty_for_io(mm, page) {
+        if !self.clear_page_dirty_for_io(fs, mm, page) {
             return false;
         }
         mm.set_page_flags(pfn, PageFlags::RECLAIM);
-        self.set_page_writeback(mm, page);
+        self.set_page_writeback(fs, mm, page);
         mm.unlock_page(pfn);
         fs.map_blocks(mapping, gfp);
         let batch = self.new_batch(self.mappings[mapping].spec.device);

@@ -50,7 +50,7 @@ impl Writeback {
             self.wait_for_room(batch);
             self.unplug_one(batch);
             self.send(fs, mm, batch);
-            self.complete_at_once(mm, batch);
+            self.complete_at_once(fs, mm, batch);
         }
     }
 

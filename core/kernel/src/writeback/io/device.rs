@@ -67,7 +67,7 @@ impl Writeback {
         record(EventKind::Step, || {
             format!("{} completes a request", self.devices[device].spec.name)
         });
-        self.complete_batch(mm, batch);
+        self.complete_batch(fs, mm, batch);
         if next {
             fs.start_request(device);
         }
@@ -94,7 +94,7 @@ impl Writeback {
             }
             (Stage::Open | Stage::Plugged, _) => {
                 self.unplug_one(batch);
-                self.complete_batch(mm, batch);
+                self.complete_batch(fs, mm, batch);
             }
             _ => {}
         }

@@ -5,10 +5,10 @@ use crate::mm::{Callbacks, Gfp};
 /// A page of [`MmSpec::lru`](crate::mm::MmSpec::lru), by the same number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PageSpec {
+    /// Its name.
+    pub name: String,
     /// The mapping it belongs to.
     pub mapping: Option<usize>,
-    /// The memcg it is charged to.
-    pub memcg: Option<usize>,
     /// Entities that may end its writeback whatever becomes of its batch, one bit each.
     pub enders: u64,
 }
@@ -18,30 +18,10 @@ pub struct PageSpec {
 pub struct MappingSpec {
     /// Its name.
     pub name: String,
-    /// The inode whose pages these are.
-    pub inode: Option<usize>,
     /// The device its pages are written to; without one IO ends as soon as it is submitted.
     pub device: Option<usize>,
     /// "Writeback may deadlock on reclaim" (`0c4f8ed498ce`).
     pub may_deadlock: bool,
-}
-
-/// Description of an inode.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct InodeSpec {
-    /// Its name.
-    pub name: String,
-    /// The wb it is attached to at the start.
-    pub wb: Option<usize>,
-}
-
-/// Description of a `bdi_writeback`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct WbSpec {
-    /// Its name.
-    pub name: String,
-    /// The cgroup it belongs to.
-    pub memcg: Option<usize>,
 }
 
 /// Description of a device.
@@ -73,20 +53,35 @@ pub struct WritebackSpec {
     pub pages: Vec<PageSpec>,
     /// Mappings.
     pub mappings: Vec<MappingSpec>,
-    /// Inodes.
-    pub inodes: Vec<InodeSpec>,
-    /// `bdi_writeback`s.
-    pub wbs: Vec<WbSpec>,
     /// Devices.
     pub devices: Vec<DeviceSpec>,
     /// Batches that the program knows by name.
     pub batches: Vec<BatchSpec>,
-    /// Number of memcgs of the machine.
-    pub memcgs: usize,
+}
+
+/// A change of a page's dirty or writeback bit, with all that counts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageChange {
+    /// The dirty bit is set.
+    SetDirty,
+    /// The dirty bit is cleared because the page is about to be written.
+    ClearDirtyForIo,
+    /// The dirty bit is cleared because the data is not wanted any more.
+    CancelDirty,
+    /// The dirty bit is set again after it was cleared for IO.
+    Redirty,
+    /// PG_writeback is set.
+    SetWriteback,
+    /// PG_writeback is cleared.
+    EndWriteback,
 }
 
 /// What writeback calls in filesystems and drivers. The harness' interpreter implements it.
 pub trait Filesystem: Callbacks {
+    /// Changes a bit of a page and the counters that go with it. False: the bit was so already, or the page is no
+    /// longer in the page cache.
+    fn change_page(&self, page: usize, change: PageChange) -> bool;
+
     /// Maps the blocks of a page of a mapping, in `writepages()`; may allocate, with this mask or another.
     fn map_blocks(&self, _mapping: usize, _gfp: Gfp) {}
 

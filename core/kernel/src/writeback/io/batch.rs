@@ -109,13 +109,13 @@ impl Writeback {
         }
         self.wait_for_room(batch);
         self.send(fs, mm, batch);
-        self.complete_at_once(mm, batch);
+        self.complete_at_once(fs, mm, batch);
     }
 
     /// Without a device IO ends as soon as it is submitted.
-    pub(super) fn complete_at_once(&self, mm: &Mm, batch: usize) {
+    pub(super) fn complete_at_once(&self, fs: &dyn Filesystem, mm: &Mm, batch: usize) {
         if self.state().batches[batch].device.is_none() {
-            self.complete_batch(mm, batch);
+            self.complete_batch(fs, mm, batch);
         }
     }
 
@@ -147,7 +147,7 @@ impl Writeback {
     }
 
     /// What `bio_endio()` does: ends the writeback of every page, tells whoever waits.
-    pub(super) fn complete_batch(&self, mm: &Mm, batch: usize) {
+    pub(super) fn complete_batch(&self, fs: &dyn Filesystem, mm: &Mm, batch: usize) {
         let e = current();
         let (pages, device) = {
             let mut s = self.state();
@@ -166,7 +166,7 @@ impl Writeback {
         });
         for &page in &pages {
             if mm.page_has(page, PageFlags::WRITEBACK) {
-                self.end_page_writeback(mm, page);
+                self.end_page_writeback(fs, mm, page);
             }
         }
         self.recycle(batch, pages);

@@ -25,7 +25,7 @@ impl Writeback {
             fs.release_page(LruPage { pfn, tag }, Gfp::KERNEL);
             mm.clear_page_flags(pfn, PageFlags::PRIVATE);
         }
-        self.cancel_dirty_page(mm, page);
+        self.cancel_dirty_page(fs, page);
         let gone = self.remove_mapping(mm, page);
         mm.unlock_page(pfn);
         if gone {

@@ -2,7 +2,7 @@
 
 use super::Writeback;
 use super::spec::Filesystem;
-use crate::mm::{Mm, Pf};
+use crate::mm::{Mm, PageFlags, Pf};
 use crate::rt::{EventKind, Needs, OpKind, Wait, WaitHow, current, record};
 
 /// Part of the machine's page-cache pages that may be dirty before writers wait (`vm.dirty_ratio`, in percent).
@@ -10,7 +10,7 @@ const DIRTY_RATIO: usize = 20;
 
 impl Writeback {
     /// The writer's throttle after it dirtied pages of a mapping. Starts writeback, and waits until little enough is
-    /// dirty. A task with `PF_LOCAL_THROTTLE` looks at the wb it writes to only.
+    /// dirty. A task with `PF_LOCAL_THROTTLE` looks at the device it writes to only.
     ///
     /// The kernel sleeps for computed pauses and looks again; here each page that becomes clean ends the pause.
     pub fn balance_dirty_pages(&self, fs: &dyn Filesystem, mm: &Mm, mapping: usize) {
@@ -35,19 +35,19 @@ impl Writeback {
     }
 
     fn below_limit(&self, mm: &Mm, mapping: usize) -> bool {
-        let limit = (self.pages.len() * DIRTY_RATIO).div_ceil(100).max(1) as i64;
-        let s = self.state();
-        let sums = &s.counters.sums;
-        let inode = self.mappings[mapping].spec.inode;
-        let own = inode.and_then(|i| s.inode_wb[i]).map(|wb| sums.wbs[wb]);
-        let local = Pf::current().has(Pf::LOCAL_THROTTLE);
-        let _ = mm;
-        let (dirty, writeback) = match own {
-            Some(own) if local => own,
-            _ => sums.node,
+        let limit = (self.pages.len() * DIRTY_RATIO).div_ceil(100).max(1);
+        let pending = |page: usize| {
+            mm.page_has(page, PageFlags::DIRTY) || mm.page_has(page, PageFlags::WRITEBACK)
         };
-        // The wb's own share is tiny: it would wait for others.
-        let idle = own.is_some_and(|(d, w)| d + w == 0);
-        dirty + writeback <= limit || idle
+        let own = self.mappings[mapping].spec.device;
+        let of_own = |page: &usize| self.device_of(*page) == own;
+        let count = |own_only: bool| {
+            (0..self.pages.len())
+                .filter(|p| !own_only || of_own(p))
+                .filter(|&p| pending(p))
+                .count()
+        };
+        // A wb whose own share is nothing would wait for others.
+        count(Pf::current().has(Pf::LOCAL_THROTTLE)) <= limit || count(true) == 0
     }
 }
