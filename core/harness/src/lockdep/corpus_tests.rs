@@ -24,6 +24,11 @@ fn rows(set: &str) -> Vec<Row> {
     rows
 }
 
+/// Every recorded program.
+pub(super) fn all_rows() -> impl Iterator<Item = Row> {
+    SETS.iter().flat_map(|(set, _)| rows(set))
+}
+
 #[test]
 fn every_row_agrees_with_the_kernel() {
     let mut runner = Runner::new(SearchMode::Kernel);

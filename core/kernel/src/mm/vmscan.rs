@@ -96,7 +96,7 @@ impl Mm {
             e.block(Wait {
                 res: self.stack,
                 how: WaitHow::Sleep,
-                needs: Needs::Holders,
+                needs: Needs::All(0),
             });
         }
     }

@@ -251,14 +251,14 @@ impl Oracle<'_> {
             return Err("bad-unlock");
         };
         let held = &mut self.task().held[at];
-        if held.pins != 0 {
-            return Err("warn");
-        }
+        // Only a warning: the kernel carries on.
+        let warned = if held.pins == 0 { Ok(()) } else { Err("warn") };
         if held.references > 1 {
             held.references -= 1;
-            return Ok(());
+            return warned;
         }
-        self.reacquire(at, at + 1)
+        let after = self.reacquire(at, at + 1);
+        warned.and(after)
     }
 
     /// Cuts the stack at `at` and acquires what was at `first` and above again.
