@@ -19,6 +19,9 @@ impl Entity {
     pub fn block(&self, wait: Wait) {
         let m = self.machine();
         if !m.simulated() {
+            if wait.how == WaitHow::Sleep {
+                m.world().about_to_sleep(self.id);
+            }
             m.threads_block(self, wait);
             return;
         }
@@ -31,6 +34,9 @@ impl Entity {
     pub(crate) fn wait_now(&self, wait: Wait) {
         let m = self.machine();
         let sim = &m.sim;
+        if wait.how == WaitHow::Sleep {
+            m.world().about_to_sleep(self.id);
+        }
         self.wait.set(Some(wait));
         sim.ready.set(sim.ready.get() & !self.id.bit());
         if wait.how != WaitHow::Spin && self.shares_cpu {
