@@ -12,6 +12,7 @@ use ksplat_kernel::mm::{
     Scope as PfScope, memalloc_nofs_save, memalloc_noio_save, memalloc_noreclaim_save,
 };
 use ksplat_kernel::rt::{EventKind, IrqFlags, OpKind, ResId, current, record};
+use std::sync::atomic::Ordering::Relaxed;
 
 /// A place in the program text as the machine carries it: line and column.
 #[must_use]
@@ -33,6 +34,9 @@ pub const fn place(site: u32) -> Option<(u32, u32)> {
     }
 }
 
+/// Blocks inside each other, through calls and callbacks, beyond which a kernel stack is taken to overflow.
+const MAX_NESTING: u16 = 80;
+
 impl World {
     /// Runs a body with a mask.
     pub(super) fn body(&self, body: &Body, gfp: u32) {
@@ -42,10 +46,23 @@ impl World {
         current().set_site(outer);
     }
 
+    /// Runs a block. Callbacks that end up calling themselves overflow the stack, here after [`MAX_NESTING`] blocks
+    /// inside each other; the innermost is left out.
     pub(super) fn block(&self, block: &Block, frame: &mut Frame) {
+        let e = current();
+        let depth = &self.nesting[e.id().index()];
+        let nested = depth.load(Relaxed);
+        if nested >= MAX_NESTING {
+            e.machine().state_break("stack-overflow", || {
+                format!("{} runs {nested} blocks inside each other", e.name())
+            });
+            return;
+        }
+        depth.store(nested + 1, Relaxed);
         for stmt in block {
             self.stmt(stmt, frame);
         }
+        depth.store(nested, Relaxed);
     }
 
     fn stmt(&self, stmt: &Stmt, f: &mut Frame) {

@@ -16,6 +16,8 @@ use ksplat_kernel::rt::{
 use ksplat_kernel::rules::Rules;
 use ksplat_kernel::sync::{Completion, Consoles, Rcu, SoftWork, Softirqs, WaitQueue};
 
+use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
+
 /// Steps after which an execution is given up where the program does not say.
 pub const MAX_STEPS: u32 = 100_000;
 
@@ -39,6 +41,8 @@ pub struct World {
     pub(super) rcu: Rcu,
     pub(super) softirqs: Softirqs,
     pub(super) consoles: Consoles,
+    /// Blocks inside each other, by entity.
+    pub(super) nesting: Vec<AtomicU16>,
     pub(super) memory: super::memory::Memory,
 }
 
@@ -155,6 +159,7 @@ impl World {
             rcu,
             softirqs,
             consoles,
+            nesting: (0..MAX_ENTITIES).map(|_| AtomicU16::new(0)).collect(),
             memory,
         }
     }
@@ -167,6 +172,9 @@ impl World {
         self.locks.iter().for_each(Object::reset);
         self.softirqs.reset();
         self.consoles.reset();
+        for depth in &self.nesting {
+            depth.store(0, Relaxed);
+        }
         self.memory.reset();
     }
 }
