@@ -11,6 +11,7 @@ mod corpus_tests;
 mod gfp;
 mod missed;
 mod op;
+pub mod oracle;
 mod row;
 mod run;
 mod stream;

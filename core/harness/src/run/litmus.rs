@@ -8,11 +8,12 @@ use super::vars::{Variable, Variables};
 use super::works::{Queue, WorkItem, Works};
 use crate::program::Program;
 use ksplat_kernel::rt::{
-    Deterministic, EntityId, Machine, MachineSpec, Outcome, ResKind, Strategy, run_in_shuttle,
-    run_on_threads,
+    Deterministic, EntityId, MAX_ENTITIES, Machine, MachineSpec, Outcome, ResKind, Strategy,
+    run_in_shuttle, run_on_threads,
 };
 use ksplat_kernel::rules::{DelegateRelease, Rules};
 use ksplat_kernel::sync::{Completion, Rcu, WaitQueue};
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 /// Steps after which an execution is given up where the program does not say.
 pub const MAX_STEPS: u32 = 100_000;
@@ -36,6 +37,8 @@ pub struct World {
     pub(super) works: Works,
     pub(super) rcu: Rcu,
     pub(super) memory: super::memory::Memory,
+    /// Bodies active inside each other, by entity.
+    pub(super) depth: [AtomicU8; MAX_ENTITIES],
 }
 
 impl Litmus {
@@ -140,6 +143,7 @@ impl World {
             works,
             rcu,
             memory,
+            depth: [const { AtomicU8::new(0) }; MAX_ENTITIES],
         }
     }
 
@@ -149,6 +153,7 @@ impl World {
         self.works.reset();
         self.rcu.reset();
         self.memory.reset();
+        self.depth.iter().for_each(|d| d.store(0, Relaxed));
     }
 }
 

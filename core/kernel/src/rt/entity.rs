@@ -105,8 +105,6 @@ pub struct Entity {
     shared_holds: RefCell<Vec<ResId>>,
     /// Looks at a condition since the current wait began (OS threads).
     pub(crate) looks: Cell<u32>,
-    /// In the middle of its body.
-    pub(crate) busy: Cell<bool>,
     pub(crate) lockdep: UnsafeCell<ksplat_lockdep::TaskState>,
     /// Position in the program text of the operation being executed; opaque to the machine.
     pub(crate) site: Cell<u32>,
@@ -150,7 +148,6 @@ impl Entity {
             pending: Cell::new(0),
             shared_holds: RefCell::new(Vec::with_capacity(8)),
             looks: Cell::new(0),
-            busy: Cell::new(false),
             lockdep: UnsafeCell::new(ksplat_lockdep::TaskState::new(id.0.into())),
             site: Cell::new(0),
         }

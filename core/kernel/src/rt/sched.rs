@@ -22,7 +22,7 @@ pub(crate) struct Sim {
     /// Whether entities have real-time priorities that differ.
     pub(crate) prio: Cell<bool>,
     next: UnsafeCell<[Op; MAX_ENTITIES]>,
-    choices: UnsafeCell<Vec<u32>>,
+    made: UnsafeCell<Vec<Made>>,
     strategy: Cell<Option<*mut dyn Strategy>>,
     pub(crate) wants_steps: Cell<bool>,
     /// What the running step did without announcing it; only kept for strategies that want steps.
@@ -47,6 +47,37 @@ impl std::fmt::Debug for Sim {
 // SAFETY: simulated executions run on one OS thread; OS-thread executions do not touch it.
 unsafe impl Send for Sim {}
 
+/// A decision that was made. Its choice number is worked out when somebody asks: most executions are not looked at.
+#[derive(Clone, Copy)]
+enum Made {
+    Pick {
+        candidates: u64,
+        current: Option<EntityId>,
+        picked: EntityId,
+    },
+    Choice(u32),
+}
+
+impl Made {
+    fn number(&self) -> u32 {
+        match *self {
+            Self::Pick {
+                candidates,
+                current,
+                picked,
+            } => {
+                let decision = Decision {
+                    candidates,
+                    current,
+                    next: &[],
+                };
+                decision.number_of(picked)
+            }
+            Self::Choice(choice) => choice,
+        }
+    }
+}
+
 /// Payload of the unwinding that ends an entity when its execution is over.
 pub(crate) struct TornDown;
 
@@ -60,7 +91,7 @@ impl Sim {
             steps: Cell::new(0),
             prio: Cell::new(false),
             next: UnsafeCell::new([Machine::start_op(); MAX_ENTITIES]),
-            choices: UnsafeCell::new(Vec::new()),
+            made: UnsafeCell::new(Vec::new()),
             strategy: Cell::new(None),
             wants_steps: Cell::new(false),
             touched: Cell::new(false),
@@ -73,7 +104,8 @@ impl Sim {
 
     pub(crate) fn choices(&self) -> Vec<u32> {
         // SAFETY: no other reference to the vector is live outside the methods of this file.
-        unsafe { (*self.choices.get()).clone() }
+        let made = unsafe { &*self.made.get() };
+        made.iter().map(|m| m.number()).collect()
     }
 
     pub(crate) fn next_op(&self, id: EntityId) -> Op {
@@ -92,9 +124,10 @@ impl Sim {
         unsafe { (*self.next.get())[id.index()] = op };
     }
 
-    fn record(&self, choice: u32) {
+    #[inline]
+    fn record(&self, made: Made) {
         // SAFETY: as above.
-        unsafe { (*self.choices.get()).push(choice) };
+        unsafe { (*self.made.get()).push(made) };
     }
 
     pub(crate) fn with_strategy<R>(&self, f: impl FnOnce(&mut dyn Strategy) -> R) -> R {
@@ -125,8 +158,10 @@ impl Machine {
         sim.running.set(None);
         sim.resume.set(None);
         sim.looked.set(0);
+        sim.touched.set(false);
+        sim.cpu_changed.set(false);
         // SAFETY: no execution is running.
-        unsafe { (*sim.choices.get()).clear() };
+        unsafe { (*sim.made.get()).clear() };
         let (mut live, mut ready, mut prio) = (0, 0, false);
         for e in &self.entities {
             sim.set_next(e.id, Self::start_op());
@@ -260,7 +295,7 @@ impl Machine {
             Runtime::Deterministic => {
                 self.enter(next);
                 self.sim.resume.set(Some(next));
-                super::det::suspend();
+                super::det::transfer(self, from.id);
             }
             // shuttle has switched already, inside `choose_next`.
             Runtime::Shuttle => {}
@@ -339,16 +374,15 @@ impl Machine {
 
     /// Asks the strategy and records its choice.
     pub(crate) fn ask(&self, candidates: u64, current: Option<EntityId>) -> EntityId {
-        let (picked, number) = self.with_decision(candidates, current, |decision| {
+        let picked = self.with_decision(candidates, current, |decision| {
             let picked = self.sim.with_strategy(|s| s.pick(decision));
-            let picked = if candidates & picked.bit() != 0 {
+            if candidates & picked.bit() != 0 {
                 picked
             } else {
                 decision.nth(0)
-            };
-            (picked, decision.number_of(picked))
+            }
         });
-        self.sim.record(number);
+        self.record_pick(candidates, current, picked);
         picked
     }
 
@@ -366,14 +400,14 @@ impl Machine {
         })
     }
 
-    /// Records a decision that somebody else made.
+    /// Records who was picked.
+    #[inline]
     pub(crate) fn record_pick(&self, candidates: u64, current: Option<EntityId>, picked: EntityId) {
-        let decision = Decision {
+        self.sim.record(Made::Pick {
             candidates,
             current,
-            next: &[],
-        };
-        self.sim.record(decision.number_of(picked));
+            picked,
+        });
     }
 
     /// A choice among `n` alternatives by the running entity; 0 is the undisturbed one.
@@ -387,7 +421,7 @@ impl Machine {
             Runtime::Threads => return super::threads::choose(n),
         };
         let choice = choice.min(n - 1);
-        self.sim.record(choice);
+        self.sim.record(Made::Choice(choice));
         choice
     }
 
@@ -401,6 +435,9 @@ impl Machine {
             self.sim.looked.set(0);
         }
         let e = self.entity(id);
+        if !e.shares_cpu {
+            return;
+        }
         let cpu = self.cpu(e.cpu);
         if cpu.irqs & id.bit() != 0 {
             if cpu.irq_stack.get() & id.bit() == 0 {
@@ -409,7 +446,7 @@ impl Machine {
             }
             return;
         }
-        if cpu.curr.replace(Some(id)) != Some(id) && e.shares_cpu {
+        if cpu.curr.replace(Some(id)) != Some(id) {
             self.recompute(e.cpu);
         }
     }
@@ -477,7 +514,9 @@ impl Machine {
         if self.rt() && e.kind == EntityKind::HardIrq && e.pending.get() > 0 {
             e.pending.set(e.pending.get() - 1);
         }
-        self.recompute(e.cpu);
+        if e.shares_cpu {
+            self.recompute(e.cpu);
+        }
         self.sim.running.set(None);
     }
 

@@ -33,7 +33,7 @@ impl Entity {
         let sim = &m.sim;
         self.wait.set(Some(wait));
         sim.ready.set(sim.ready.get() & !self.id.bit());
-        if wait.how != WaitHow::Spin {
+        if wait.how != WaitHow::Spin && self.shares_cpu {
             let cpu = m.cpu(self.cpu);
             if cpu.curr.get() == Some(self.id) {
                 cpu.curr.set(None);
