@@ -51,10 +51,8 @@ pub fn run(args: &Args) -> ExitCode {
         let list: Vec<&Program> = programs.iter().map(|f| &f.program).collect();
         let done = explore(&list, None, &bounds, 0);
         let columns = columns(&list);
-        println!(
-            "{}",
-            row("", &columns.iter().map(|c| short(c)).collect::<Vec<_>>())
-        );
+        let heads: Vec<String> = columns.iter().map(|c| short(c)).collect();
+        println!("{}", row("", &heads, &heads));
         for (i, program) in list.iter().enumerate() {
             let mut line = vec![String::new(); columns.len()];
             for d in done.iter().filter(|d| d.file == i) {
@@ -75,7 +73,7 @@ pub fn run(args: &Args) -> ExitCode {
                 differing += usize::from(!result.differs.is_empty());
                 line[at] = cell(expect, result);
             }
-            println!("{}", row(&program.name.to_string(), &line));
+            println!("{}", row(&program.name.to_string(), &line, &heads));
         }
         println!();
     }
@@ -125,9 +123,10 @@ fn short(rules: &str) -> String {
     rules.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
-fn row(head: &str, cells: &[String]) -> String {
-    let cells: Vec<String> = cells.iter().map(|c| format!("{c:<16}")).collect();
-    format!("{head:<26} {}", cells.join(" "))
+fn row(head: &str, cells: &[String], heads: &[String]) -> String {
+    let cell = |(c, h): (&String, &String)| format!("{c:<width$}", width = h.len().max(9));
+    let cells: Vec<String> = cells.iter().zip(heads).map(cell).collect();
+    format!("{head:<27} {}", cells.join(" "))
         .trim_end()
         .to_owned()
 }

@@ -1,10 +1,13 @@
 //! Programs, exploration strategies, oracles, verdicts and reproducers.
 
 pub mod check;
+pub mod checker;
+pub mod confirm;
 pub mod explore;
 pub mod finding;
 pub mod fuzz;
 pub mod lockdep;
+pub mod minimise;
 pub mod program;
 pub mod reproducer;
 pub mod rules;

@@ -2,7 +2,8 @@
 //!
 //! An interrupt handler's events go to the held stack of the task that it interrupted, as in the kernel.
 
-use crate::rt::{Entity, EventKind, ResId, record};
+use crate::rt::event::fact;
+use crate::rt::{Entity, EventKind, Fact, ResId, map_code, record};
 use crate::rules::{FsReclaim, Rules};
 use ksplat_lockdep::{
     self as lockdep, Config, HeldState, Key, LockMap, Mode, Outcome, Rcu, Read, ReportId, TaskState,
@@ -57,6 +58,10 @@ fn on(e: &Entity) -> bool {
 
 /// The `task_struct` share of lockdep that is in force.
 #[inline]
+#[allow(
+    clippy::mut_from_ref,
+    reason = "the cell belongs to the running entity alone"
+)]
 fn state(e: &Entity) -> &mut TaskState {
     // SAFETY: only the running entity touches it, and no reference outlives a call into this file.
     unsafe { &mut *e.task().lockdep.get() }
@@ -71,6 +76,13 @@ fn told<T>(e: &Entity, outcome: Outcome<T>) {
 
 #[cold]
 fn reported(e: &Entity, id: ReportId) {
+    tell(e, id);
+    if e.machine().rules().report_prints && e.machine().simulated() {
+        e.machine().world().report_prints();
+    }
+}
+
+fn tell(e: &Entity, id: ReportId) {
     record(EventKind::Report, || {
         e.machine()
             .lockdep()
@@ -84,6 +96,13 @@ pub(crate) fn acquire(e: &Entity, map: Map, how: Acquire) {
     if !on(e) {
         return;
     }
+    let code = map_code(
+        map.map.key.index() as u64,
+        how.subclass,
+        how.trylock,
+        how.read as u8,
+    );
+    fact(e, Fact::MapGets, map.res(), code);
     let how = lockdep::Acquire {
         subclass: how.subclass,
         trylock: how.trylock,
@@ -97,6 +116,7 @@ pub(crate) fn acquire(e: &Entity, map: Map, how: Acquire) {
 #[inline]
 pub(crate) fn release(e: &Entity, map: Map) {
     if on(e) {
+        fact(e, Fact::MapGives, map.res(), 0);
         told(
             e,
             e.machine().lockdep().release(state(e), map.map, e.site()),
@@ -110,6 +130,32 @@ pub(crate) fn downgrade(e: &Entity, map: Map) {
             e,
             e.machine().lockdep().downgrade(state(e), map.map, e.site()),
         );
+    }
+}
+
+/// `lock_sync()`: the effect of taking a lock on the dependency graph, without holding it.
+pub(crate) fn sync(e: &Entity, map: Map) {
+    if on(e) {
+        let how = lockdep::Acquire::at(e.site());
+        told(e, e.machine().lockdep().sync(state(e), map.map, how));
+    }
+}
+
+/// A seqcount reader: a recursive read with interrupts off, over as soon as it began.
+pub(crate) fn seqcount_read(e: &Entity, map: Map) {
+    if !on(e) {
+        return;
+    }
+    let irqs_on = !e.irqs_disabled();
+    hardirqs_off(e);
+    let read = Acquire {
+        read: Read::Recursive,
+        ..Acquire::default()
+    };
+    acquire(e, map, read);
+    release(e, map);
+    if irqs_on {
+        hardirqs_on(e);
     }
 }
 
@@ -157,6 +203,19 @@ pub(crate) fn irq_enter(e: &Entity) {
 pub(crate) fn irq_exit(e: &Entity) {
     state(e).hardirq_exit();
     hardirqs_on(e);
+}
+
+/// Softirq handlers begin, on top of whatever runs, with bottom halves off.
+pub(crate) fn softirq_enter(e: &Entity) {
+    let state = state(e);
+    state.local_bh_disable();
+    state.softirq_enter();
+}
+
+/// Softirq handlers end.
+pub(crate) fn softirq_exit(e: &Entity) {
+    state(e).softirq_exit();
+    bh_enable(e);
 }
 
 /// A task ends: it must hold nothing (`debug_check_no_locks_held()`).

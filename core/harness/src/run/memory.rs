@@ -1,35 +1,422 @@
-//! Memory operations of programs: placeholder until the allocator lands.
+//! Memory operations of programs: what they mean on the machine's allocator.
+
 use super::frame::{Frame, Holding};
 use super::litmus::World;
-use super::roles::Roles;
+use super::roles::{Role, Roles};
 use crate::program::Program;
-use crate::program::decl::PageBit;
-use crate::program::gfp::GfpFlag;
-use crate::program::op::{Op, PageRef, Var};
-use crate::program::verb::Do;
-use ksplat_kernel::rt::Machine;
+use crate::program::decl::{PageBit, PageBits};
+use crate::program::gfp::{Gfp as Text, GfpBase, GfpFlag};
+use crate::program::machine::{Zone, ZoneKind as Kind};
+use crate::program::op::{Op, PageRef, Pressure as Forced, ReclaimOf, Source, Var};
+use crate::program::verb::{Do, PageVerb};
+use crate::program::word::Word as _;
+use ksplat_kernel::mm::{
+    Bounds, Callbacks, Gfp, LruPage, LruSpec, MemcgSpec, Mm, MmSpec, PageFlags, PcpSpec, Pressure,
+    ShrinkerSpec, Watermarks, ZoneKind, ZoneSpec,
+};
+use ksplat_kernel::rt::{
+    Entity, EntityId, EventKind, Machine, OpKind, ResId, ResKind, current, record,
+};
+use std::sync::{Mutex, PoisonError};
 
+/// The memory of a machine and what of a program is about it.
 #[derive(Debug)]
-pub struct Memory;
-impl Memory {
-    pub fn new(_m: &mut Machine, _p: &Program, _r: &Roles) -> Self {
-        Self
-    }
-    pub fn reset(&self) {}
-    pub fn check(&self, _m: &Machine) {}
+pub struct Memory {
+    mm: Mm,
+    /// Masks by [`GfpBase`] and [`GfpFlag`].
+    bases: Vec<Gfp>,
+    flags: Vec<Gfp>,
+    /// Number of the first page of each declaration.
+    first_page: Vec<usize>,
+    slots: Vec<(ResId, Mutex<Holding>)>,
 }
-impl World {
-    pub(super) fn memory_op(&self, _op: &Op, _f: &mut Frame) {}
-    pub(super) fn memory_verb(&self, _d: Do) {}
-    pub(super) fn kswapd(&self) {}
-    pub(super) fn release_worker(&self) {}
-    pub(super) fn holding(&self, _v: Var, _f: &Frame) -> Holding {
+
+impl Memory {
+    /// The memory that a program describes.
+    pub fn new(m: &mut Machine, program: &Program, roles: &Roles) -> Self {
+        let mm = Mm::new(m, &spec(program, roles));
+        let named = |name: &str| Gfp::by_name(name).unwrap_or(Gfp::NONE);
+        let mut first_page = Vec::new();
+        let mut pages = 0;
+        for page in program.pages.iter() {
+            first_page.push(pages);
+            pages += usize::from(page.count);
+        }
+        let slots = program.slots.iter().map(|s| {
+            (
+                m.add_resource(ResKind::State, &s.name.to_string()),
+                Mutex::default(),
+            )
+        });
+        Self {
+            mm,
+            bases: GfpBase::WORDS.iter().map(|(_, name)| named(name)).collect(),
+            flags: GfpFlag::WORDS.iter().map(|(_, name)| named(name)).collect(),
+            first_page,
+            slots: slots.collect(),
+        }
+    }
+
+    /// Back to how every execution starts.
+    pub fn reset(&self) {
+        self.mm.reset();
+        for (_, slot) in &self.slots {
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+
+    /// See [`Mm::out_of_stack`].
+    pub fn out_of_stack(&self, e: &Entity) -> ! {
+        self.mm.out_of_stack(e)
+    }
+
+    /// Checks what must hold after every step.
+    pub fn check(&self, m: &Machine) {
+        self.mm.check(m);
+    }
+
+    /// Position of a page among all declared ones.
+    fn index(&self, page: PageRef) -> usize {
+        self.first_page[page.page.index()] + usize::from(page.index)
+    }
+
+    /// The mask that an expression means where the caller's is `inherited`.
+    fn mask(&self, text: Text, inherited: u32) -> Gfp {
+        let base = if text.base == GfpBase::Inherited {
+            Gfp::from_bits(inherited)
+        } else {
+            self.bases[text.base as usize]
+        };
+        let set = text
+            .set
+            .iter()
+            .fold(base, |mask, flag| mask.with(self.flags[flag as usize]));
+        text.clear
+            .iter()
+            .fold(set, |mask, flag| mask.without(self.flags[flag as usize]))
+    }
+}
+
+fn spec(program: &Program, roles: &Roles) -> MmSpec {
+    let zones: Vec<ZoneSpec> = program.machine.zones.iter().map(zone).collect();
+    let main = normal_zone(&zones);
+    let mut first = 0;
+    let lru = program.pages.iter().map(|page| {
+        let tag = first;
+        first += u32::from(page.count);
+        LruSpec {
+            name: page.name.to_string(),
+            zone: main,
+            count: u32::from(page.count),
+            flags: page_flags(page.bits, page.mm.is_some()),
+            memcg: page.memcg.map(|g| g.index()),
+            tag,
+        }
+    });
+    let lru: Vec<LruSpec> = lru.collect();
+    let shrinkers = program.shrinkers.iter().map(|s| ShrinkerSpec {
+        name: s.name.to_string(),
+        objects: u32::from(s.objects),
+        zone: main,
+        needs_fs: s.needs_fs,
+        memcg_aware: true,
+    });
+    let memcgs = program.memcgs.iter().map(|g| MemcgSpec {
+        name: g.name.to_string(),
+        limit: g.limit.map_or(u64::MAX / 2, u64::from),
+        usage: u64::from(g.usage),
+    });
+    let pcp = program.machine.pcp.map(|p| PcpSpec {
+        high: u32::from(p.high),
+        batch: u32::from(p.batch),
+    });
+    MmSpec {
+        zones,
+        pcp,
+        lru,
+        shrinkers: shrinkers.collect(),
+        memcgs: memcgs.collect(),
+        kswapds: vec![roles.find(Role::Kswapd)],
+        release_worker: roles.find(Role::ReleaseWorker),
+        bounds: Bounds::MODEL,
+        ..MmSpec::default()
+    }
+}
+
+fn zone(z: &Zone) -> ZoneSpec {
+    let kind = match z.kind {
+        Kind::Dma => ZoneKind::Dma,
+        Kind::Dma32 => ZoneKind::Dma32,
+        Kind::Normal => ZoneKind::Normal,
+        Kind::Highmem => ZoneKind::Highmem,
+        Kind::Movable => ZoneKind::Movable,
+    };
+    ZoneSpec {
+        kind,
+        node: usize::from(z.node),
+        pages: z.pages,
+        watermarks: z.watermarks.map(|w| Watermarks {
+            min: w.min,
+            low: w.low,
+            high: w.high,
+        }),
+        free: z.free,
+    }
+}
+
+/// Pages and objects are taken from the normal zone, or from the first.
+fn normal_zone(zones: &[ZoneSpec]) -> usize {
+    zones
+        .iter()
+        .position(|z| z.kind == ZoneKind::Normal)
+        .unwrap_or(0)
+}
+
+const BITS: [(PageBit, PageFlags); 7] = [
+    (PageBit::Locked, PageFlags::LOCKED),
+    (PageBit::Dirty, PageFlags::DIRTY),
+    (PageBit::Writeback, PageFlags::WRITEBACK),
+    (PageBit::Reclaim, PageFlags::RECLAIM),
+    (PageBit::Referenced, PageFlags::REFERENCED),
+    (PageBit::Active, PageFlags::ACTIVE),
+    (PageBit::Private, PageFlags::PRIVATE),
+];
+
+fn page_flags(bits: PageBits, mapped: bool) -> PageFlags {
+    let on_lru = if bits.contains(PageBit::Isolated) {
+        PageFlags::NONE
+    } else {
+        PageFlags::LRU
+    };
+    let mapped = if mapped {
+        PageFlags::MAPPED
+    } else {
+        PageFlags::NONE
+    };
+    let set = BITS.iter().filter(|(bit, _)| bits.contains(*bit));
+    set.fold(on_lru.with(mapped), |flags, (_, flag)| flags.with(*flag))
+}
+
+const fn pressure(forced: Forced) -> Pressure {
+    match forced {
+        Forced::None => Pressure::None,
+        Forced::Fast => Pressure::Fast,
+        Forced::Reclaim => Pressure::Reclaim,
+        Forced::Progress => Pressure::Progress,
+        Forced::NoProgress => Pressure::NoProgress,
+        Forced::Maybe => Pressure::Maybe,
+    }
+}
+
+impl Callbacks for World {
+    fn release_page(&self, page: LruPage, gfp: Gfp) -> bool {
+        let declared = self
+            .memory
+            .first_page
+            .partition_point(|&first| first <= page.tag as usize)
+            - 1;
+        let mapping = self.program.pages.0[declared].mapping;
+        if let Some(release) = mapping.and_then(|m| self.program.mappings[m].release) {
+            self.body(&self.program.functions[release].body, gfp.bits());
+        }
+        true
+    }
+
+    fn scan_objects(&self, shrinker: usize, gfp: Gfp) -> u32 {
+        self.body(&self.program.shrinkers.0[shrinker].body, gfp.bits());
+        1
+    }
+
+    fn oom_victim(&self, _memcg: Option<usize>) -> Option<EntityId> {
         None
     }
-    pub(super) fn page_bit(&self, _b: PageBit, _p: PageRef) -> bool {
-        false
+}
+
+impl World {
+    pub(super) fn memory_op(&self, op: &Op, f: &mut Frame) {
+        let mm = &self.memory.mm;
+        match op {
+            Op::Alloc {
+                to,
+                source,
+                gfp,
+                pressure: forced,
+            } => {
+                let mask = self.memory.mask(*gfp, f.gfp);
+                let page = self.allocate(source, mask, *forced);
+                if let Some(to) = to {
+                    self.put(*to, page, f);
+                }
+            }
+            Op::Free(var) => {
+                if let Some(page) = self.take(*var, f) {
+                    mm.free_pages(page);
+                }
+            }
+            Op::MightAlloc(gfp) => {
+                let mask = self.memory.mask(*gfp, f.gfp);
+                record(EventKind::Alloc, || format!("might_alloc {mask}"));
+                mm.might_alloc(mask);
+                if mask.may_block() {
+                    current().might_sleep();
+                }
+            }
+            Op::Reclaim(ReclaimOf::Node, gfp) => {
+                mm.reclaim(self, self.memory.mask(*gfp, f.gfp));
+            }
+            Op::Reclaim(ReclaimOf::Memcg(memcg), gfp) => {
+                mm.try_to_free_mem_cgroup_pages(self, memcg.index(), self.memory.mask(*gfp, f.gfp));
+            }
+            Op::Reclaim(ReclaimOf::Slab, gfp) => {
+                mm.shrink_slab(self, self.memory.mask(*gfp, f.gfp));
+            }
+            Op::Charge {
+                memcg,
+                pages,
+                gfp,
+                pressure: forced,
+            } => {
+                let mask = self.memory.mask(*gfp, f.gfp);
+                mm.try_charge(
+                    self,
+                    memcg.index(),
+                    mask,
+                    u64::from(*pages),
+                    pressure(*forced),
+                );
+            }
+            Op::Uncharge { memcg, pages } => mm.uncharge(memcg.index(), u64::from(*pages)),
+            Op::Page(verb, page) => self.page_op(*verb, *page),
+            _ => {}
+        }
     }
-    pub(super) fn gfp_has(&self, _g: u32, _f: GfpFlag) -> bool {
-        false
+
+    fn allocate(&self, source: &Source, mask: Gfp, forced: Forced) -> Holding {
+        let mm = &self.memory.mm;
+        match source {
+            Source::Pages { order } => mm.alloc_pages(self, mask, *order, pressure(forced)),
+            Source::Slab => {
+                record(EventKind::Alloc, || format!("kmalloc gfp {mask}"));
+                mm.might_alloc(mask);
+                self.account(mask)?;
+                mm.alloc_pages(self, mask, 0, pressure(forced))
+            }
+            Source::Mempool(_) | Source::PageCache(_) => None,
+        }
+    }
+
+    /// An accounted request is charged to the memcg of its task; `None`: the charge fails, and the request with it.
+    fn account(&self, mask: Gfp) -> Option<()> {
+        let Role::Task(task) = self.roles.role(current().id()) else {
+            return Some(());
+        };
+        let Some(memcg) = self.program.tasks.0[task]
+            .memcg
+            .filter(|_| mask.has(Gfp::ACCOUNT))
+        else {
+            return Some(());
+        };
+        self.memory
+            .mm
+            .try_charge(self, memcg.index(), mask, 1, Pressure::None)
+            .then_some(())
+    }
+
+    fn page_op(&self, verb: PageVerb, page: PageRef) {
+        let mm = &self.memory.mm;
+        let index = self.memory.index(page);
+        let Some(pfn) = mm.lru_frame(index) else {
+            return;
+        };
+        match verb {
+            PageVerb::LockPage => mm.lock_page(pfn),
+            PageVerb::UnlockPage => mm.unlock_page(pfn),
+            PageVerb::Release => {
+                self.release_page(
+                    LruPage {
+                        pfn,
+                        tag: index as u32,
+                    },
+                    Gfp::KERNEL,
+                );
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn memory_verb(&self, what: Do) {
+        match what {
+            Do::DrainAllPages => self.memory.mm.drain_all_pages(),
+            Do::WakeupKswapd => self.memory.mm.wake_kswapd(0),
+            _ => {}
+        }
+    }
+
+    pub(super) fn kswapd(&self) {
+        self.memory.mm.kswapd(self, 0);
+    }
+
+    pub(super) fn release_worker(&self) {
+        self.memory.mm.release_worker(self);
+    }
+
+    /// What a variable holds.
+    pub(super) fn holding(&self, var: Var, f: &Frame) -> Holding {
+        match var {
+            Var::Local(n) => f.locals.get(usize::from(n)).copied().flatten(),
+            Var::Slot(slot) => {
+                let (_, slot) = &self.memory.slots[slot.index()];
+                *slot.lock().unwrap_or_else(PoisonError::into_inner)
+            }
+        }
+    }
+
+    fn put(&self, var: Var, page: Holding, f: &mut Frame) {
+        match var {
+            Var::Local(n) => {
+                if let Some(local) = f.locals.get_mut(usize::from(n)) {
+                    *local = page;
+                }
+            }
+            Var::Slot(slot) => {
+                let (res, slot) = &self.memory.slots[slot.index()];
+                current().point(OpKind::Store, *res);
+                *slot.lock().unwrap_or_else(PoisonError::into_inner) = page;
+            }
+        }
+    }
+
+    fn take(&self, var: Var, f: &mut Frame) -> Holding {
+        match var {
+            Var::Local(n) => f.locals.get_mut(usize::from(n)).and_then(Option::take),
+            Var::Slot(slot) => {
+                let (res, slot) = &self.memory.slots[slot.index()];
+                current().point(OpKind::Store, *res);
+                slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+            }
+        }
+    }
+
+    /// Announces that a condition reads a shared variable.
+    pub(super) fn look_at(&self, var: Var) {
+        if let Var::Slot(slot) = var {
+            current().point(OpKind::Load, self.memory.slots[slot.index()].0);
+        }
+    }
+
+    pub(super) fn page_bit(&self, bit: PageBit, page: PageRef) -> bool {
+        let mm = &self.memory.mm;
+        let Some(pfn) = mm.lru_frame(self.memory.index(page)) else {
+            return false;
+        };
+        let flags = mm.page_flags(pfn);
+        match BITS.iter().find(|(b, _)| *b == bit) {
+            Some((_, flag)) => flags.has(*flag),
+            None => !flags.has(PageFlags::LRU),
+        }
+    }
+
+    pub(super) fn gfp_has(&self, mask: u32, flag: GfpFlag) -> bool {
+        Gfp::from_bits(mask).has(self.memory.flags[flag as usize])
     }
 }

@@ -198,10 +198,10 @@ impl Machine {
         let e = self.entity(id);
         if !self.tearing_down() {
             let body = std::panic::AssertUnwindSafe(|| self.body(e));
-            if let Err(payload) = std::panic::catch_unwind(body) {
-                if !payload.is::<TornDown>() {
-                    self.fault(super::finding::panic_message(payload.as_ref()));
-                }
+            if let Err(payload) = std::panic::catch_unwind(body)
+                && !payload.is::<TornDown>()
+            {
+                self.fault(super::finding::panic_message(payload.as_ref()));
             }
         }
     }
@@ -212,7 +212,9 @@ impl Machine {
         e.end_context();
         self.check_if_touched();
         self.finish(e);
-        if let Some(stop) = self.judge_end(e) {
+        if let Some(stop) = self.judge_end(e)
+            && !self.last_look(&stop)
+        {
             self.stop(stop);
             return;
         }

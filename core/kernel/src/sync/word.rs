@@ -2,9 +2,10 @@
 //!
 //! 0 free; [`WRITER`] plus the owner's id while held exclusively; otherwise the number of readers.
 
+use crate::rt::event::fact;
 use crate::rt::resource::{clear_bits, set_bits};
 use crate::rt::{
-    Entity, EventKind, Machine, OpKind, ResId, Resource, members, record, wait_for_holders,
+    Entity, EventKind, Fact, Machine, OpKind, ResId, Resource, members, record, wait_for_holders,
 };
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
@@ -22,6 +23,11 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// As events spell it.
+    const fn code(self) -> u64 {
+        self as u64
+    }
+
     const fn op(self) -> OpKind {
         match self {
             Self::Write => OpKind::Lock,
@@ -54,6 +60,7 @@ pub(crate) fn take(e: &Entity, res: ResId, mode: Mode, spin: bool) {
         &r.read_waiters
     };
     set_bits(standing, e.id().bit());
+    fact(e, Fact::Asks, res, mode.code());
     if available(r, mode) {
         m.point(e, crate::rt::Op::new(mode.op(), res));
         e.clear_wait();
@@ -94,6 +101,32 @@ pub(crate) fn try_take(e: &Entity, res: ResId, mode: Mode) -> bool {
     true
 }
 
+/// Takes it shared, whoever holds it.
+pub(crate) fn share(e: &Entity, res: ResId) {
+    let m = e.machine();
+    let r = m.resource(res);
+    r.state.fetch_add(1, AcqRel);
+    r.holders.fetch_or(e.id().bit(), AcqRel);
+    e.hold_shared(res);
+    e.count_held(1);
+    m.changed(e, false);
+}
+
+/// Gives back a shared hold that the state word knows nothing of.
+pub(crate) fn unshare_only(e: &Entity, res: ResId) -> bool {
+    if !e.drop_shared(res) {
+        return false;
+    }
+    e.count_held(-1);
+    e.machine().changed(e, false);
+    true
+}
+
+/// Whether somebody holds the lock exclusively.
+pub(crate) fn is_written(r: &Resource) -> bool {
+    r.state.load(Relaxed) & WRITER != 0
+}
+
 fn own(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: Mode) {
     let me = e.id().bit();
     if mode == Mode::Write {
@@ -110,6 +143,8 @@ fn own(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: Mode) {
         e.hold_shared(res);
     }
     e.count_held(1);
+    fact(e, Fact::Gets, res, mode.code());
+    m.changed(e, false);
 }
 
 /// Releases the lock. False if the entity does not hold it in this way: nothing happened then.
@@ -142,6 +177,8 @@ fn release_simulated(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: Mo
         }
     }
     e.count_held(-1);
+    fact(e, Fact::Gives, res, mode.code());
+    m.changed(e, false);
     if r.state.load(Relaxed) == 0 && (r.waiters.load(Relaxed) | r.read_waiters.load(Relaxed)) != 0 {
         m.wake(res);
     }
@@ -159,6 +196,8 @@ pub(crate) fn downgrade(e: &Entity, res: ResId) -> bool {
         return false;
     }
     e.hold_shared(res);
+    fact(e, Fact::Lowers, res, 0);
+    m.changed(e, true);
     m.wake(res);
     true
 }

@@ -1,0 +1,181 @@
+//! Memory control groups: a limit, charges, and reclaim that a charge enters (`try_charge_memcg()`).
+
+use super::callbacks::Callbacks;
+use super::gfp::Gfp;
+use super::page_alloc::Pressure;
+use super::pf::{Pf, memalloc_noreclaim_save};
+use super::vmscan::ScanControl;
+use super::{Mm, fs_reclaim::Holder};
+use crate::rt::{EventKind, Machine, OpKind, ResId, ResKind, current, record};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Description of a memcg.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemcgSpec {
+    /// Its name.
+    pub name: String,
+    /// Pages it may charge.
+    pub limit: u64,
+    /// Pages charged at the start, besides those of LRU pages.
+    pub usage: u64,
+}
+
+/// `struct mem_cgroup`: one level, no stocks.
+#[derive(Debug)]
+pub(crate) struct Memcg {
+    pub(crate) name: String,
+    limit: u64,
+    start: u64,
+    usage: AtomicU64,
+    /// What charges that cannot go on wait for.
+    res: ResId,
+}
+
+impl Memcg {
+    pub(crate) fn new(m: &mut Machine, spec: &MemcgSpec) -> Self {
+        Self {
+            name: spec.name.clone(),
+            limit: spec.limit,
+            start: spec.usage,
+            usage: AtomicU64::new(0),
+            res: m.add_resource(ResKind::Memory, &format!("memory of {}", spec.name)),
+        }
+    }
+
+    pub(crate) fn reset(&self) {
+        self.usage.store(self.start, Relaxed);
+    }
+
+    /// `page_counter_try_charge()`.
+    fn try_count(&self, pages: u64) -> bool {
+        let more = |u: u64| (u + pages <= self.limit).then_some(u + pages);
+        self.usage.fetch_update(Relaxed, Relaxed, more).is_ok()
+    }
+
+    pub(crate) fn force(&self, pages: u64) {
+        self.usage.fetch_add(pages, Relaxed);
+    }
+}
+
+impl Mm {
+    /// Pages charged to a memcg.
+    ///
+    /// # Panics
+    /// If there is no such memcg.
+    #[must_use]
+    pub fn memcg_usage(&self, memcg: usize) -> u64 {
+        self.memcgs[memcg].usage.load(Relaxed)
+    }
+
+    /// `mem_cgroup_uncharge()`.
+    ///
+    /// # Panics
+    /// If there is no such memcg.
+    pub fn uncharge(&self, memcg: usize, pages: u64) {
+        let (e, g) = (current(), &self.memcgs[memcg]);
+        e.point(OpKind::Store, g.res);
+        let less = |u: u64| u.checked_sub(pages);
+        if g.usage.fetch_update(Relaxed, Relaxed, less).is_err() {
+            e.machine().state_break("memcg-underflow", || {
+                format!("{pages} pages uncharged from {}, which has fewer", g.name)
+            });
+            return;
+        }
+        e.machine().wake(g.res);
+        e.machine().touch();
+    }
+
+    /// `try_charge_memcg()`: charges pages, reclaiming from the memcg when its limit is reached. False: no memory
+    /// (`-ENOMEM`). Any pressure but `None` makes the limit appear reached at first.
+    ///
+    /// # Panics
+    /// If there is no such memcg.
+    pub fn try_charge(
+        &self,
+        cb: &dyn Callbacks,
+        memcg: usize,
+        gfp: Gfp,
+        pages: u64,
+        pressure: Pressure,
+    ) -> bool {
+        let (e, g) = (current(), &self.memcgs[memcg]);
+        let effective = gfp.in_context(Pf::current(), e.machine().rules());
+        let mut forced = pressure.fast_path_fails(e.machine());
+        let mut retries = self.bounds.retries;
+        loop {
+            e.point(OpKind::Store, g.res);
+            if !std::mem::take(&mut forced) && g.try_count(pages) {
+                return true;
+            }
+            record(EventKind::Alloc, || {
+                format!(
+                    "charge of {pages} pages to {} hits the limit, gfp {gfp}",
+                    g.name
+                )
+            });
+            if Pf::current().has(Pf::MEMALLOC) {
+                g.force(pages);
+                return true;
+            }
+            if !effective.may_block() {
+                return self.charge_fails(memcg, gfp, pages);
+            }
+            let reclaimed = self.try_to_free_mem_cgroup_pages(cb, memcg, gfp);
+            if reclaimed == 0 && retries > 0 && !effective.has(Gfp::NORETRY) {
+                retries -= 1;
+                continue;
+            }
+            if reclaimed != 0 {
+                continue;
+            }
+            if effective.any(Gfp::NORETRY | Gfp::RETRY_MAYFAIL) || !self.mem_cgroup_oom(cb, memcg) {
+                return self.charge_fails(memcg, gfp, pages);
+            }
+            // The victim's exit uncharges; until then this charge tries again and again.
+            self.wait_for_memory(g.res);
+            retries = self.bounds.retries;
+        }
+    }
+
+    fn charge_fails(&self, memcg: usize, gfp: Gfp, pages: u64) -> bool {
+        let g = &self.memcgs[memcg];
+        if gfp.any(Gfp::NOFAIL | Gfp::HIGH) {
+            g.force(pages);
+            return true;
+        }
+        record(EventKind::Alloc, || format!("charge to {} fails", g.name));
+        false
+    }
+
+    /// `try_to_free_mem_cgroup_pages()`: PF_MEMALLOC, but no version takes the `fs_reclaim` hold here. Returns the
+    /// pages freed.
+    ///
+    /// # Panics
+    /// If there is no such memcg.
+    pub fn try_to_free_mem_cgroup_pages(&self, cb: &dyn Callbacks, memcg: usize, gfp: Gfp) -> u32 {
+        let e = current();
+        let rules = e.machine().rules();
+        let scoped = gfp.in_context(Pf::current(), rules) & Gfp::RECLAIM_MASK;
+        let gfp = scoped | Gfp::HIGHUSER_MOVABLE.without(Gfp::RECLAIM_MASK);
+        record(EventKind::Reclaim, || {
+            format!("reclaim from {}, gfp {gfp}", self.memcgs[memcg].name)
+        });
+        let hold = if rules.memcg_reclaim_holds_fs_reclaim {
+            Some(self.fs_reclaim_acquire(gfp, Holder::Direct))
+        } else {
+            self.no_hold(gfp);
+            None
+        };
+        self.enter_reclaim(&e);
+        let scope = memalloc_noreclaim_save();
+        let mut sc = ScanControl::new(gfp, self.bounds.cluster);
+        sc.memcg = Some(memcg);
+        self.do_try_to_free_pages(cb, self.this_node(&e), &mut sc);
+        scope.restore();
+        self.leave_reclaim(&e);
+        if let Some(hold) = hold {
+            self.fs_reclaim_release(hold);
+        }
+        sc.reclaimed
+    }
+}
