@@ -31,10 +31,16 @@ fn nest(shared: &Shared, id: u32, order: &[usize]) -> bool {
     let mut task = TaskState::new(id);
     let mut fine = true;
     for n in order {
-        fine &= shared.lockdep.acquire(&mut task, shared.locks[*n], Acquire::at(id)).is_ok();
+        fine &= shared
+            .lockdep
+            .acquire(&mut task, shared.locks[*n], Acquire::at(id))
+            .is_ok();
     }
     for n in order.iter().rev() {
-        fine &= shared.lockdep.release(&mut task, shared.locks[*n], id).is_ok();
+        fine &= shared
+            .lockdep
+            .release(&mut task, shared.locks[*n], id)
+            .is_ok();
     }
     fine
 }

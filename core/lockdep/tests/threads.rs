@@ -2,7 +2,9 @@
 //! `RUSTFLAGS=-Zsanitizer=thread cargo +nightly test -p ksplat-lockdep --test threads --target x86_64-unknown-linux-gnu`.
 #![cfg(not(loom))]
 
-use ksplat_lockdep::{Acquire, Config, KeyInfo, LockMap, Lockdep, Mode, Outcome, TaskState, WaitType};
+use ksplat_lockdep::{
+    Acquire, Config, KeyInfo, LockMap, Lockdep, Mode, Outcome, TaskState, WaitType,
+};
 use std::sync::Barrier;
 use std::thread;
 
@@ -10,7 +12,12 @@ const THREADS: u32 = 4;
 const LOCKS: usize = 40;
 
 fn locks(lockdep: &Lockdep) -> Vec<LockMap> {
-    let lock = |n| LockMap::new(lockdep.register_key(KeyInfo::waiting(format!("{n}"), WaitType::Config)), 0);
+    let lock = |n| {
+        LockMap::new(
+            lockdep.register_key(KeyInfo::waiting(format!("{n}"), WaitType::Config)),
+            0,
+        )
+    };
     (0..LOCKS).map(lock).collect()
 }
 
@@ -20,13 +27,23 @@ fn ascend(lockdep: &Lockdep, locks: &[LockMap], id: u32) -> Outcome {
     task.hardirqs_off();
     for step in 1..12 {
         for start in 0..LOCKS {
-            let order: Vec<LockMap> = locks.iter().copied().skip(start).step_by(step).take(6).collect();
+            let order: Vec<LockMap> = locks
+                .iter()
+                .copied()
+                .skip(start)
+                .step_by(step)
+                .take(6)
+                .collect();
             for map in &order {
                 lockdep.acquire(&mut task, *map, Acquire::at(id))?;
             }
             // Every other round in the order taken, so that what is above gets acquired again.
             for n in 0..order.len() {
-                let n = if start % 2 == 0 { n } else { order.len() - 1 - n };
+                let n = if start % 2 == 0 {
+                    n
+                } else {
+                    order.len() - 1 - n
+                };
                 lockdep.release(&mut task, order[n], id)?;
             }
         }
@@ -62,7 +79,10 @@ fn consistent_orders_from_many_threads_are_silent_and_agree() {
 
 #[test]
 fn keys_can_be_registered_while_others_work() {
-    let lockdep = Lockdep::new(Config { mode: Mode::Continue, ..Config::default() });
+    let lockdep = Lockdep::new(Config {
+        mode: Mode::Continue,
+        ..Config::default()
+    });
     thread::scope(|scope| {
         for id in 1..=THREADS {
             let lockdep = &lockdep;
@@ -70,9 +90,12 @@ fn keys_can_be_registered_while_others_work() {
                 let mut task = TaskState::new(id);
                 let mut last = None;
                 for n in 0..300 {
-                    let key = lockdep.register_key(KeyInfo::waiting(format!("{id}/{n}"), WaitType::Config));
+                    let key = lockdep
+                        .register_key(KeyInfo::waiting(format!("{id}/{n}"), WaitType::Config));
                     let map = LockMap::new(key, id);
-                    lockdep.acquire(&mut task, map, Acquire::at(n)).expect("each class is new");
+                    lockdep
+                        .acquire(&mut task, map, Acquire::at(n))
+                        .expect("each class is new");
                     if let Some(last) = last.replace(map) {
                         lockdep.release(&mut task, last, n).expect("held");
                     }
@@ -86,7 +109,10 @@ fn keys_can_be_registered_while_others_work() {
 #[test]
 fn of_two_opposite_orders_one_is_reported() {
     for _ in 0..50 {
-        let lockdep = Lockdep::new(Config { mode: Mode::Continue, ..Config::default() });
+        let lockdep = Lockdep::new(Config {
+            mode: Mode::Continue,
+            ..Config::default()
+        });
         let locks = locks(&lockdep);
         let start = Barrier::new(2);
         thread::scope(|scope| {
