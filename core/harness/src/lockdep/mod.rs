@@ -8,15 +8,19 @@ mod answer;
 mod compare;
 #[cfg(test)]
 mod corpus_tests;
+mod generate;
 mod gfp;
+mod judge;
 mod missed;
 mod op;
+pub mod oracle;
 mod row;
 mod run;
 mod stream;
 
 pub use answer::{Answer, GraphAnswer};
 pub use compare::Difference;
+pub use judge::Judge;
 pub use ksplat_lockdep::SearchMode;
 pub use missed::{Missed, MissedReport};
 pub use op::{LockOp, Scope};

@@ -14,6 +14,10 @@ use ksplat_kernel::mm::{
 use ksplat_kernel::rt::{EventKind, IrqFlags, OpKind, ResId, current, record};
 use std::sync::atomic::Ordering::Relaxed;
 
+/// Bodies that can be active inside each other before a kernel stack is used up. Calls cannot recurse, but what
+/// reclaim calls can reclaim.
+const MAX_DEPTH: u8 = 20;
+
 /// A place in the program text as the machine carries it: line and column.
 #[must_use]
 pub fn site(at: At) -> u32 {
@@ -34,35 +38,26 @@ pub const fn place(site: u32) -> Option<(u32, u32)> {
     }
 }
 
-/// Blocks inside each other, through calls and callbacks, beyond which a kernel stack is taken to overflow.
-const MAX_NESTING: u16 = 80;
-
 impl World {
     /// Runs a body with a mask.
     pub(super) fn body(&self, body: &Body, gfp: u32) {
+        let e = current();
+        let depth = &self.depth[e.id().index()];
+        let outer = depth.fetch_add(1, Relaxed);
+        if outer >= MAX_DEPTH {
+            self.memory.out_of_stack(&e);
+        }
         let mut frame = Frame::new(gfp, body.locals.len());
-        let outer = current().site();
+        let site = e.site();
         self.block(&body.block, &mut frame);
-        current().set_site(outer);
+        e.set_site(site);
+        depth.store(outer, Relaxed);
     }
 
-    /// Runs a block. Callbacks that end up calling themselves overflow the stack, here after [`MAX_NESTING`] blocks
-    /// inside each other; the innermost is left out.
     pub(super) fn block(&self, block: &Block, frame: &mut Frame) {
-        let e = current();
-        let depth = &self.nesting[e.id().index()];
-        let nested = depth.load(Relaxed);
-        if nested >= MAX_NESTING {
-            e.machine().state_break("stack-overflow", || {
-                format!("{} runs {nested} blocks inside each other", e.name())
-            });
-            return;
-        }
-        depth.store(nested + 1, Relaxed);
         for stmt in block {
             self.stmt(stmt, frame);
         }
-        depth.store(nested, Relaxed);
     }
 
     fn stmt(&self, stmt: &Stmt, f: &mut Frame) {

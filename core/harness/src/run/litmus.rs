@@ -15,8 +15,7 @@ use ksplat_kernel::rt::{
 };
 use ksplat_kernel::rules::Rules;
 use ksplat_kernel::sync::{Completion, Consoles, Rcu, SoftWork, Softirqs, WaitQueue};
-
-use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 /// Steps after which an execution is given up where the program does not say.
 pub const MAX_STEPS: u32 = 100_000;
@@ -41,9 +40,9 @@ pub struct World {
     pub(super) rcu: Rcu,
     pub(super) softirqs: Softirqs,
     pub(super) consoles: Consoles,
-    /// Blocks inside each other, by entity.
-    pub(super) nesting: Vec<AtomicU16>,
     pub(super) memory: super::memory::Memory,
+    /// Bodies active inside each other, by entity.
+    pub(super) depth: [AtomicU8; MAX_ENTITIES],
 }
 
 impl Litmus {
@@ -159,8 +158,8 @@ impl World {
             rcu,
             softirqs,
             consoles,
-            nesting: (0..MAX_ENTITIES).map(|_| AtomicU16::new(0)).collect(),
             memory,
+            depth: [const { AtomicU8::new(0) }; MAX_ENTITIES],
         }
     }
 
@@ -172,10 +171,8 @@ impl World {
         self.locks.iter().for_each(Object::reset);
         self.softirqs.reset();
         self.consoles.reset();
-        for depth in &self.nesting {
-            depth.store(0, Relaxed);
-        }
         self.memory.reset();
+        self.depth.iter().for_each(|d| d.store(0, Relaxed));
     }
 }
 

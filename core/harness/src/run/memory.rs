@@ -14,7 +14,9 @@ use ksplat_kernel::mm::{
     Bounds, Callbacks, Gfp, LruPage, LruSpec, MemcgSpec, Mm, MmSpec, PageFlags, PcpSpec, Pressure,
     ShrinkerSpec, Watermarks, ZoneKind, ZoneSpec,
 };
-use ksplat_kernel::rt::{EntityId, EventKind, Machine, OpKind, ResId, ResKind, current, record};
+use ksplat_kernel::rt::{
+    Entity, EntityId, EventKind, Machine, OpKind, ResId, ResKind, current, record,
+};
 use std::sync::{Mutex, PoisonError};
 
 /// The memory of a machine and what of a program is about it.
@@ -61,6 +63,11 @@ impl Memory {
         for (_, slot) in &self.slots {
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
+    }
+
+    /// See [`Mm::out_of_stack`].
+    pub fn out_of_stack(&self, e: &Entity) -> ! {
+        self.mm.out_of_stack(e)
     }
 
     /// Checks what must hold after every step.

@@ -1,7 +1,8 @@
 //! Contexts: interrupt enable, preemption and bottom-half counts, and what must hold when a context ends.
 
 use super::entity::{Entity, EntityKind};
-use super::event::{EventKind, record};
+use super::event::{self, EventKind, Fact};
+use super::ids::ResId;
 use crate::lockdep_events as lockdep;
 use crate::sync::{How, Irq};
 
@@ -177,10 +178,21 @@ impl Entity {
 
     /// An entity starts: an interrupt handler enters its context.
     pub(crate) fn begin_context(&self) {
-        record(EventKind::Begin, || match self.host.get() {
-            Some(host) => format!("interrupts {}", self.machine().entity(host).name),
-            None => String::new(),
-        });
+        self.in_body.set(true);
+        let host = self.host.get();
+        let set = host.map_or(0, |h| h.bit());
+        event::tell(
+            self,
+            EventKind::Begin,
+            Fact::Begins,
+            ResId::NONE,
+            set,
+            || {
+                host.map_or_else(String::new, |host| {
+                    format!("interrupts {}", self.machine().entity(host).name)
+                })
+            },
+        );
         if self.in_hardirq() {
             self.irqs_off.set(true);
             lockdep::irq_enter(self);
@@ -197,6 +209,10 @@ impl Entity {
     pub(crate) fn end_context(&self) {
         let m = self.machine();
         self.leave_bh_thread();
+        if self.kind == EntityKind::SoftIrq && self.pending.get() != 0 {
+            // There is more to do already.
+            event::fact(self, Fact::Raises, ResId::NONE, self.id.bit());
+        }
         if self.held.get() != 0 {
             m.state_break("lock-held-at-exit", || {
                 format!("{} ends with {} locks held", self.name, self.held.get())
@@ -259,7 +275,14 @@ impl Entity {
                 });
             }
         }
-        record(EventKind::End, String::new);
+        event::tell(
+            self,
+            EventKind::End,
+            Fact::Ends,
+            ResId::NONE,
+            0,
+            String::new,
+        );
         self.clear_context();
     }
 

@@ -116,6 +116,8 @@ pub struct Entity {
     pub(crate) pending: Cell<u16>,
     /// Who may raise it (interrupts and softirqs), one bit an entity.
     pub(crate) raisers: AtomicU64,
+    /// Between the beginning and the end of its body.
+    pub(crate) in_body: Cell<bool>,
     /// Changes it made that others can see; those among them that outlast the operation.
     pub(crate) changes: Cell<u64>,
     pub(crate) effects: Cell<u64>,
@@ -123,8 +125,6 @@ pub struct Entity {
     shared_holds: RefCell<Vec<ResId>>,
     /// Looks at a condition since the current wait began (OS threads).
     pub(crate) looks: Cell<u32>,
-    /// In the middle of its body.
-    pub(crate) busy: Cell<bool>,
     pub(crate) lockdep: UnsafeCell<ksplat_lockdep::TaskState>,
     /// Position in the program text of the operation being executed; opaque to the machine.
     pub(crate) site: Cell<u32>,
@@ -169,10 +169,10 @@ impl Entity {
             pending: Cell::new(0),
             raisers: AtomicU64::new(0),
             changes: Cell::new(0),
+            in_body: Cell::new(false),
             effects: Cell::new(0),
             shared_holds: RefCell::new(Vec::with_capacity(8)),
             looks: Cell::new(0),
-            busy: Cell::new(false),
             lockdep: UnsafeCell::new(ksplat_lockdep::TaskState::new(id.0.into())),
             site: Cell::new(0),
         }
@@ -193,6 +193,7 @@ impl Entity {
         self.pf.set(self.spec_pf);
         self.pending.set(self.times);
         self.changes.set(0);
+        self.in_body.set(false);
         self.effects.set(0);
         self.site.set(0);
         self.shared_holds.borrow_mut().clear();
@@ -224,6 +225,12 @@ impl Entity {
         self.kind
     }
 
+    /// How often an interrupt fires by itself.
+    #[must_use]
+    pub const fn times(&self) -> u16 {
+        self.times
+    }
+
     /// Whether interrupts are disabled in this context.
     #[must_use]
     pub fn irqs_disabled(&self) -> bool {
@@ -248,8 +255,15 @@ impl Entity {
         self.in_hardirq() || self.bh.get() != 0 && !self.machine().rt()
     }
 
+    /// Its real-time priority.
+    #[must_use]
+    pub const fn prio(&self) -> u8 {
+        self.prio
+    }
+
     /// Who may raise this interrupt or softirq; nobody where it comes by itself only.
-    pub(crate) fn raisers(&self) -> u64 {
+    #[must_use]
+    pub fn raisers(&self) -> u64 {
         self.raisers.load(Relaxed)
     }
 

@@ -4,8 +4,9 @@
 //! Their intersection are the candidates of a decision.
 
 use super::entity::{Entity, EntityKind, WaitHow, set_current};
+use super::event::Fact;
 use super::finding::End;
-use super::ids::{CpuId, EntityId, MAX_ENTITIES, members};
+use super::ids::{CpuId, EntityId, MAX_ENTITIES, ResId, members};
 use super::machine::{Machine, Runtime, World};
 use super::op::{Op, OpKind};
 use super::strategy::{Decision, Ending, Standing, Step, Strategy};
@@ -21,7 +22,7 @@ pub(crate) struct Sim {
     /// Whether entities have real-time priorities that differ.
     pub(crate) prio: Cell<bool>,
     next: UnsafeCell<[Op; MAX_ENTITIES]>,
-    choices: UnsafeCell<Vec<u32>>,
+    made: UnsafeCell<Vec<Made>>,
     strategy: Cell<Option<*mut dyn Strategy>>,
     pub(crate) wants_steps: Cell<bool>,
     /// What the running step did without announcing it; only kept for strategies that want steps.
@@ -50,6 +51,37 @@ impl std::fmt::Debug for Sim {
 // SAFETY: simulated executions run on one OS thread; OS-thread executions do not touch it.
 unsafe impl Send for Sim {}
 
+/// A decision that was made. Its choice number is worked out when somebody asks: most executions are not looked at.
+#[derive(Clone, Copy)]
+enum Made {
+    Pick {
+        candidates: u64,
+        current: Option<EntityId>,
+        picked: EntityId,
+    },
+    Choice(u32),
+}
+
+impl Made {
+    fn number(&self) -> u32 {
+        match *self {
+            Self::Pick {
+                candidates,
+                current,
+                picked,
+            } => {
+                let decision = Decision {
+                    candidates,
+                    current,
+                    next: &[],
+                };
+                decision.number_of(picked)
+            }
+            Self::Choice(choice) => choice,
+        }
+    }
+}
+
 /// Payload of the unwinding that ends an entity when its execution is over.
 pub(crate) struct TornDown;
 
@@ -63,7 +95,7 @@ impl Sim {
             steps: Cell::new(0),
             prio: Cell::new(false),
             next: UnsafeCell::new([Machine::start_op(); MAX_ENTITIES]),
-            choices: UnsafeCell::new(Vec::new()),
+            made: UnsafeCell::new(Vec::new()),
             strategy: Cell::new(None),
             wants_steps: Cell::new(false),
             touched: Cell::new(false),
@@ -78,7 +110,8 @@ impl Sim {
 
     pub(crate) fn choices(&self) -> Vec<u32> {
         // SAFETY: no other reference to the vector is live outside the methods of this file.
-        unsafe { (*self.choices.get()).clone() }
+        let made = unsafe { &*self.made.get() };
+        made.iter().map(|m| m.number()).collect()
     }
 
     pub(crate) fn next_op(&self, id: EntityId) -> Op {
@@ -97,9 +130,10 @@ impl Sim {
         unsafe { (*self.next.get())[id.index()] = op };
     }
 
-    fn record(&self, choice: u32) {
+    #[inline]
+    fn record(&self, made: Made) {
         // SAFETY: as above.
-        unsafe { (*self.choices.get()).push(choice) };
+        unsafe { (*self.made.get()).push(made) };
     }
 
     pub(crate) fn with_strategy<R>(&self, f: impl FnOnce(&mut dyn Strategy) -> R) -> R {
@@ -132,8 +166,10 @@ impl Machine {
         sim.looked.set(0);
         sim.changes.set(0);
         sim.napping.set(0);
+        sim.touched.set(false);
+        sim.cpu_changed.set(false);
         // SAFETY: no execution is running.
-        unsafe { (*sim.choices.get()).clear() };
+        unsafe { (*sim.made.get()).clear() };
         let (mut live, mut ready, mut prio) = (0, 0, false);
         for e in &self.entities {
             sim.set_next(e.id, Self::start_op());
@@ -247,7 +283,7 @@ impl Machine {
         }
     }
 
-    /// Whether a spinner of higher priority keeps `e` from its CPU, on PREEMPT_RT: those spinners.
+    /// A spinner of higher priority that keeps `e` from its CPU, on PREEMPT_RT.
     pub(crate) fn outranked_by(&self, e: &Entity) -> u64 {
         let cpu = self.cpu(e.cpu);
         if !self.sim.prio.get() || cpu.tasks & e.id.bit() == 0 {
@@ -255,8 +291,8 @@ impl Machine {
         }
         let prio = self.prio_of(e.id);
         members(self.spinners(cpu.tasks & !e.id.bit()))
-            .filter(|&s| self.prio_of(s) > prio)
-            .fold(0, |s, x| s | x.bit())
+            .find(|&s| self.prio_of(s) > prio)
+            .map_or(0, EntityId::bit)
     }
 
     /// See [`Entity::point`].
@@ -307,6 +343,9 @@ impl Machine {
             return;
         };
         if next == from.id {
+            if from.shares_cpu && self.cpu(from.cpu).curr.get() != Some(next) {
+                self.enter(next);
+            }
             return;
         }
         self.switch(from, next);
@@ -321,7 +360,7 @@ impl Machine {
             Runtime::Deterministic => {
                 self.enter(next);
                 self.sim.resume.set(Some(next));
-                super::det::suspend();
+                super::det::transfer(self, from.id);
             }
             // shuttle has switched already, inside `choose_next`.
             Runtime::Shuttle => {}
@@ -400,16 +439,15 @@ impl Machine {
 
     /// Asks the strategy and records its choice.
     pub(crate) fn ask(&self, candidates: u64, current: Option<EntityId>) -> EntityId {
-        let (picked, number) = self.with_decision(candidates, current, |decision| {
+        let picked = self.with_decision(candidates, current, |decision| {
             let picked = self.sim.with_strategy(|s| s.pick(decision));
-            let picked = if candidates & picked.bit() != 0 {
+            if candidates & picked.bit() != 0 {
                 picked
             } else {
                 decision.nth(0)
-            };
-            (picked, decision.number_of(picked))
+            }
         });
-        self.sim.record(number);
+        self.record_pick(candidates, current, picked);
         picked
     }
 
@@ -427,14 +465,14 @@ impl Machine {
         })
     }
 
-    /// Records a decision that somebody else made.
+    /// Records who was picked.
+    #[inline]
     pub(crate) fn record_pick(&self, candidates: u64, current: Option<EntityId>, picked: EntityId) {
-        let decision = Decision {
+        self.sim.record(Made::Pick {
             candidates,
             current,
-            next: &[],
-        };
-        self.sim.record(decision.number_of(picked));
+            picked,
+        });
     }
 
     /// A choice among `n` alternatives by the running entity; 0 is the undisturbed one.
@@ -452,17 +490,22 @@ impl Machine {
             let e = super::current();
             e.effects.set(e.effects.get() + 1);
         }
-        self.sim.record(choice);
+        self.sim.record(Made::Choice(choice));
         choice
     }
 
     /// The chosen entity gets its CPU.
     pub(crate) fn enter(&self, id: EntityId) {
-        self.sim.running.set(Some(id));
+        if self.sim.running.replace(Some(id)) != Some(id) && self.recording() {
+            super::event::runs(self, id);
+        }
         if self.sim.looked.get() & id.bit() == 0 {
             self.sim.looked.set(0);
         }
         let e = self.entity(id);
+        if !e.shares_cpu {
+            return;
+        }
         let cpu = self.cpu(e.cpu);
         if cpu.irqs & id.bit() != 0 {
             if cpu.irq_stack.get() & id.bit() == 0 {
@@ -471,7 +514,7 @@ impl Machine {
             }
             return;
         }
-        if cpu.curr.replace(Some(id)) != Some(id) && e.shares_cpu {
+        if cpu.curr.replace(Some(id)) != Some(id) {
             self.recompute(e.cpu);
         }
     }
@@ -549,6 +592,7 @@ impl Machine {
         } else if cpu.curr.get() == Some(e.id) {
             cpu.curr.set(None);
         }
+        e.in_body.set(false);
         self.sim.set_next(e.id, Self::start_op());
         if self.rt() && e.kind == EntityKind::HardIrq {
             e.pending.set(e.pending.get().saturating_sub(1));
@@ -561,7 +605,9 @@ impl Machine {
             self.sim.live.set(self.sim.live.get() & !e.id.bit());
             self.sim.ready.set(self.sim.ready.get() & !e.id.bit());
         }
-        self.recompute(e.cpu);
+        if e.shares_cpu {
+            self.recompute(e.cpu);
+        }
         self.sim.running.set(None);
     }
 
@@ -574,11 +620,16 @@ impl Machine {
             return;
         }
         e.pending.set(level);
-        if e.busy.get() {
+        if e.in_body.get() {
             // `finish` looks at what is left to do.
             return;
         }
         let bit = if level == 0 { 0 } else { id.bit() };
+        let was = self.sim.ready.get() & id.bit();
+        if bit != was {
+            let fact = if bit == 0 { Fact::Calms } else { Fact::Raises };
+            super::event::fact_of_current(self, fact, ResId::NONE, id.bit());
+        }
         self.sim.ready.set(self.sim.ready.get() & !id.bit() | bit);
     }
 
@@ -639,6 +690,7 @@ impl Machine {
             self.threads_raise(e);
             return;
         }
+        super::event::fact_of_current(self, Fact::Raises, ResId::NONE, id.bit());
         e.pending.set(e.pending.get().saturating_add(1));
         self.sim.ready.set(self.sim.ready.get() | id.bit());
     }
@@ -671,10 +723,8 @@ impl Entity {
     #[inline]
     pub fn cpu_point(&self) {
         if self.shares_cpu {
-            self.machine().point(
-                self,
-                Op::new(OpKind::Cpu, super::ids::ResId(u32::from(self.cpu.0))),
-            );
+            self.machine()
+                .point(self, Op::new(OpKind::Cpu, ResId(u32::from(self.cpu.0))));
         }
     }
 
@@ -682,6 +732,7 @@ impl Entity {
     #[inline]
     pub(crate) fn cpu_changed(&self) {
         if self.shares_cpu && self.machine().simulated.get() {
+            super::event::fact(self, Fact::Context, ResId::NONE, 0);
             self.machine().sim.cpu_changed.set(true);
             self.machine().recompute(self.cpu);
         }

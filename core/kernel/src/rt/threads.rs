@@ -27,6 +27,8 @@ pub(crate) struct Parking {
     buckets: [CachePadded<Bucket>; BUCKETS],
     waits: Mutex<[Option<Wait>; MAX_ENTITIES]>,
     live: AtomicU64,
+    /// The stop that each entity saw when it last judged its wait.
+    suspicions: Mutex<Vec<Option<super::Stop>>>,
     tasks_left: AtomicU64,
     /// Interrupts-off sections and handlers of a CPU exclude each other.
     irq_gates: Vec<CachePadded<AtomicU32>>,
@@ -54,6 +56,7 @@ impl Parking {
             buckets: std::array::from_fn(|_| CachePadded::default()),
             waits: Mutex::new([None; MAX_ENTITIES]),
             live: AtomicU64::new(0),
+            suspicions: Mutex::new(vec![None; entities]),
             tasks_left: AtomicU64::new(0),
             irq_gates: (0..cpus).map(|_| CachePadded::default()).collect(),
             irq_pending: (0..entities).map(|_| CachePadded::default()).collect(),
@@ -206,7 +209,7 @@ impl Machine {
             self.parking.waits()[e.id.index()] = Some(wait);
             looks += 1;
             if looks.is_multiple_of(SUSPECT_AFTER) {
-                self.suspect(e);
+                self.suspect(e, looks);
             }
             backoff.snooze();
         }
@@ -249,7 +252,7 @@ impl Machine {
             WaitHow::Sleep | WaitHow::Idle => self.park(wait.res),
         }
         if looks > SUSPECT_AFTER && looks.is_multiple_of(SUSPECT_AFTER) {
-            self.suspect(e);
+            self.suspect(e, looks);
         }
         self.parking.waits()[e.id.index()] = None;
         if self.tearing_down() {
@@ -275,15 +278,22 @@ impl Machine {
         }
     }
 
-    /// Judges a snapshot of all waits; a stop must show twice, with time between, before it counts.
-    fn suspect(&self, e: &Entity) {
-        let Some(first) = self.judge_snapshot(e) else {
+    /// Judges a snapshot of all waits. A stop must show twice before it counts, with time between in which the waiter
+    /// looked again at what it waits for: it may have come true since the last look.
+    fn suspect(&self, e: &Entity, looks: u32) {
+        let now = self.judge_snapshot(e);
+        let suspicions = &self.parking.suspicions;
+        let mut suspicions = suspicions.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut suspicions[e.id.index()], now.clone());
+        drop(suspicions);
+        let Some(now) = now else {
             return;
         };
-        std::thread::sleep(Duration::from_millis(20));
-        if self.judge_snapshot(e).is_some_and(|second| second == first) {
-            self.stop(first);
+        if looks > 2 * SUSPECT_AFTER && before.as_ref() == Some(&now) {
+            self.stop(now);
+            return;
         }
+        std::thread::sleep(Duration::from_millis(20));
     }
 
     fn judge_snapshot(&self, e: &Entity) -> Option<super::Stop> {

@@ -2,13 +2,17 @@
 //!
 //! 0 free; [`WRITER`] plus the owner's id while held exclusively; otherwise the number of readers.
 
+use crate::rt::event::fact;
 use crate::rt::resource::{clear_bits, set_bits};
 use crate::rt::{
-    Entity, EventKind, Machine, OpKind, ResId, Resource, members, record, wait_for_holders,
+    Entity, EventKind, Fact, Machine, OpKind, ResId, Resource, members, record, wait_for_holders,
 };
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 const WRITER: u64 = 1 << 63;
+
+/// [`Mode::Read`] in facts: for what several may hold.
+pub(crate) const SHARED: u64 = 1;
 
 /// How a lock is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,6 +26,11 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// As events spell it.
+    const fn code(self) -> u64 {
+        self as u64
+    }
+
     const fn op(self) -> OpKind {
         match self {
             Self::Write => OpKind::Lock,
@@ -54,6 +63,7 @@ pub(crate) fn take(e: &Entity, res: ResId, mode: Mode, spin: bool) {
         &r.read_waiters
     };
     set_bits(standing, e.id().bit());
+    fact(e, Fact::Asks, res, mode.code());
     if available(r, mode) {
         m.point(e, crate::rt::Op::new(mode.op(), res));
         e.clear_wait();
@@ -103,6 +113,7 @@ pub(crate) fn share(e: &Entity, res: ResId) {
     e.hold_shared(res);
     e.count_held(1);
     m.changed(e, false);
+    fact(e, Fact::Gets, res, Mode::Read.code());
 }
 
 /// Gives back a shared hold that the state word knows nothing of.
@@ -137,6 +148,7 @@ fn own(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: Mode) {
     }
     e.count_held(1);
     m.changed(e, false);
+    fact(e, Fact::Gets, res, mode.code());
 }
 
 /// Releases the lock. False if the entity does not hold it in this way: nothing happened then.
@@ -170,6 +182,7 @@ fn release_simulated(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: Mo
     }
     e.count_held(-1);
     m.changed(e, false);
+    fact(e, Fact::Gives, res, mode.code());
     if r.state.load(Relaxed) == 0 && (r.waiters.load(Relaxed) | r.read_waiters.load(Relaxed)) != 0 {
         m.wake(res);
     }
@@ -188,6 +201,7 @@ pub(crate) fn downgrade(e: &Entity, res: ResId) -> bool {
     }
     e.hold_shared(res);
     m.changed(e, true);
+    fact(e, Fact::Lowers, res, 0);
     m.wake(res);
     true
 }
