@@ -63,7 +63,9 @@ impl Books<'_> {
     pub(super) fn blocked(&self) -> u64 {
         let all = self.entities.iter().enumerate();
         // Who ended with something held never lets go of it.
-        let ended = all.filter(|(_, e)| e.ended).fold(0, |s, (id, _)| s | 1u64 << id);
+        let ended = all
+            .filter(|(_, e)| e.ended)
+            .fold(0, |s, (id, _)| s | 1u64 << id);
         let mut blocked = (0..self.entities.len()).fold(0, |s, id| s | 1u64 << id);
         loop {
             let ids = 0..self.entities.len();
@@ -118,9 +120,15 @@ impl Books<'_> {
                 let mode = self.entities[id].asks.map_or(0, |(_, mode)| mode);
                 self.available(wait.res, mode) || self.lock_frees(id, wait.res, mode, blocked)
             }
-            1 => needs & blocked == 0,
+            1 => needs & (blocked | self.ended()) == 0,
             _ => needs & !blocked != 0,
         }
+    }
+
+    fn ended(&self) -> u64 {
+        let all = self.entities.iter().enumerate();
+        all.filter(|(_, e)| e.ended)
+            .fold(0, |s, (id, _)| s | 1u64 << id)
     }
 
     fn available(&self, res: u64, mode: u64) -> bool {
@@ -136,7 +144,8 @@ impl Books<'_> {
     fn lock_frees(&self, id: usize, res: u64, mode: u64, blocked: u64) -> bool {
         let holders = self.holders(res);
         if holders != 0 {
-            return holders & blocked == 0;
+            // Who ended with a lock held never lets go of it.
+            return holders & (blocked | self.ended()) == 0;
         }
         mode == 1
             && self

@@ -178,7 +178,7 @@ impl Entity {
 
     /// An entity starts: an interrupt handler enters its context.
     pub(crate) fn begin_context(&self) {
-        self.in_body.set(true);
+        self.active.set(true);
         let host = self.host.get();
         let set = host.map_or(0, |h| h.bit());
         event::tell(

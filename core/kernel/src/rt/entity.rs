@@ -85,7 +85,9 @@ pub enum Needs {
 
 /// One entity: the parts of `task_struct` and of the CPU's per-context state that the machine needs.
 ///
-/// Simulated runtimes touch it from one OS thread; on OS threads only the entity's own thread does.
+/// Simulated runtimes touch it from one OS thread; on OS threads only the entity's own thread does, and none shares a
+/// cache line with another's.
+#[repr(align(128))]
 pub struct Entity {
     pub(crate) id: EntityId,
     pub(crate) cpu: CpuId,
@@ -116,13 +118,13 @@ pub struct Entity {
     pub(crate) pending: Cell<u16>,
     /// Who may raise it (interrupts and softirqs), one bit an entity.
     pub(crate) raisers: AtomicU64,
-    /// Between the beginning and the end of its body.
-    pub(crate) in_body: Cell<bool>,
     /// Changes it made that others can see; those among them that outlast the operation.
     pub(crate) changes: Cell<u64>,
     pub(crate) effects: Cell<u64>,
     /// Locks held shared, one entry a hold.
     shared_holds: RefCell<Vec<ResId>>,
+    /// Its body has begun and not ended.
+    pub(crate) active: Cell<bool>,
     /// Looks at a condition since the current wait began (OS threads).
     pub(crate) looks: Cell<u32>,
     pub(crate) lockdep: UnsafeCell<ksplat_lockdep::TaskState>,
@@ -169,9 +171,9 @@ impl Entity {
             pending: Cell::new(0),
             raisers: AtomicU64::new(0),
             changes: Cell::new(0),
-            in_body: Cell::new(false),
             effects: Cell::new(0),
             shared_holds: RefCell::new(Vec::with_capacity(8)),
+            active: Cell::new(false),
             looks: Cell::new(0),
             lockdep: UnsafeCell::new(ksplat_lockdep::TaskState::new(id.0.into())),
             site: Cell::new(0),
@@ -193,9 +195,9 @@ impl Entity {
         self.pf.set(self.spec_pf);
         self.pending.set(self.times);
         self.changes.set(0);
-        self.in_body.set(false);
         self.effects.set(0);
         self.site.set(0);
+        self.active.set(false);
         self.shared_holds.borrow_mut().clear();
         // SAFETY: no execution is running, so nothing else refers to it.
         unsafe { (*self.lockdep.get()).reset() };

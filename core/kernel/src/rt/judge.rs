@@ -136,6 +136,22 @@ impl Waits<'_> {
         }
     }
 
+    /// Who is to be blamed for a wait that does not end: those who could end it, or, if there is nobody else, the
+    /// waiter itself where it could have.
+    fn blamed(&self, e: &Entity, w: Wait) -> u64 {
+        let needs = self.needed(e, w);
+        let could = match w.needs {
+            Needs::Enders => self.machine.resource(w.res).enders.load(Relaxed),
+            Needs::AnyOf(set) => set,
+            _ => 0,
+        };
+        if needs == 0 {
+            could & e.id.bit()
+        } else {
+            needs
+        }
+    }
+
     /// Who has to leave the CPU before `e` gets it.
     fn cpu_obstacle(&self, e: &Entity) -> u64 {
         if !self.machine.simulated() {
@@ -231,7 +247,7 @@ impl Waits<'_> {
     fn stuck_wait(&self, id: EntityId) -> StuckWait {
         let e = self.machine.entity(id);
         let wait = self.waits[id.index()].filter(|_| self.ready & id.bit() == 0);
-        let needs = wait.map_or(0, |w| self.needed(e, w)) | self.cpu_obstacle(e);
+        let needs = wait.map_or(0, |w| self.blamed(e, w)) | self.cpu_obstacle(e);
         StuckWait {
             waiter: id,
             wait,

@@ -43,6 +43,10 @@ pub trait World: Sync {
     /// Body of an entity. Runs once a task, once per firing for an interrupt handler.
     fn run(&self, entity: EntityId);
 
+    /// The entity is about to sleep (`sched_submit_work()`): what it holds back for others is let go. Makes no
+    /// decision and does not wait.
+    fn about_to_sleep(&self, _entity: EntityId) {}
+
     /// Checks what must hold after every step. Called in simulation, when the state was touched since the last check.
     fn check(&self, _machine: &Machine) {}
 

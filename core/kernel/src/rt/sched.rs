@@ -74,6 +74,7 @@ impl Made {
                     candidates,
                     current,
                     next: &[],
+                    state: Standing::default(),
                 };
                 decision.number_of(picked)
             }
@@ -164,10 +165,10 @@ impl Machine {
         sim.running.set(None);
         sim.resume.set(None);
         sim.looked.set(0);
-        sim.changes.set(0);
-        sim.napping.set(0);
         sim.touched.set(false);
         sim.cpu_changed.set(false);
+        sim.changes.set(0);
+        sim.napping.set(0);
         // SAFETY: no execution is running.
         unsafe { (*sim.made.get()).clear() };
         let (mut live, mut ready, mut prio) = (0, 0, false);
@@ -374,37 +375,39 @@ impl Machine {
         if self.runtime.get() == Runtime::Shuttle {
             return super::shuttle::choose_next(self, from, current, candidates);
         }
-        let next = if candidates & (candidates - 1) == 0 {
-            EntityId(candidates.trailing_zeros() as u8)
-        } else {
-            self.ask(candidates, current)
-        };
         if self.sim.wants_steps.get() {
-            self.with_step(candidates, current, next, |step| {
-                self.sim.with_strategy(|s| s.step(step));
-            });
+            return self.ask_for_step(candidates, current);
         }
-        next
+        if candidates & (candidates - 1) == 0 {
+            return EntityId(candidates.trailing_zeros() as u8);
+        }
+        self.ask(candidates, current)
     }
 
-    /// Shows a transition to a strategy that wants steps.
-    pub(crate) fn with_step(
-        &self,
-        candidates: u64,
-        current: Option<EntityId>,
-        picked: EntityId,
-        f: impl FnOnce(&Step<'_>),
-    ) {
-        let state = self.standing();
-        f(&Step {
-            decision: Decision {
-                candidates,
-                current,
-                next: self.sim.next_ops(),
-            },
-            picked,
+    /// As [`Machine::ask`], for a strategy that wants to see every transition.
+    fn ask_for_step(&self, candidates: u64, current: Option<EntityId>) -> EntityId {
+        let decision = self.decision(candidates, current);
+        let picked = self.sim.with_strategy(|s| pick_step(s, decision));
+        if candidates & (candidates - 1) != 0 {
+            self.record_pick(candidates, current, picked);
+        }
+        picked
+    }
+
+    /// A decision, or a transition that leaves none, as strategies see it.
+    #[inline]
+    pub(crate) fn decision(&self, candidates: u64, current: Option<EntityId>) -> Decision<'_> {
+        let state = if self.sim.wants_steps.get() {
+            self.standing()
+        } else {
+            Standing::default()
+        };
+        Decision {
+            candidates,
+            current,
+            next: self.sim.next_ops(),
             state,
-        });
+        }
     }
 
     /// Where the machine stands; forgets what the step that led here did.
@@ -439,30 +442,10 @@ impl Machine {
 
     /// Asks the strategy and records its choice.
     pub(crate) fn ask(&self, candidates: u64, current: Option<EntityId>) -> EntityId {
-        let picked = self.with_decision(candidates, current, |decision| {
-            let picked = self.sim.with_strategy(|s| s.pick(decision));
-            if candidates & picked.bit() != 0 {
-                picked
-            } else {
-                decision.nth(0)
-            }
-        });
+        let decision = self.decision(candidates, current);
+        let picked = self.sim.with_strategy(|s| pick(s, &decision));
         self.record_pick(candidates, current, picked);
         picked
-    }
-
-    /// Shows a decision to whoever makes it.
-    pub(crate) fn with_decision<R>(
-        &self,
-        candidates: u64,
-        current: Option<EntityId>,
-        f: impl FnOnce(&Decision<'_>) -> R,
-    ) -> R {
-        f(&Decision {
-            candidates,
-            current,
-            next: self.sim.next_ops(),
-        })
     }
 
     /// Records who was picked.
@@ -578,6 +561,7 @@ impl Machine {
 
     /// The running entity's body has ended: its CPU is free, and somebody else is chosen.
     pub(crate) fn finish(&self, e: &Entity) {
+        e.active.set(false);
         let cpu = self.cpu(e.cpu);
         if cpu.irq_stack.get() & e.id.bit() != 0 {
             cpu.irq_stack.set(cpu.irq_stack.get() & !e.id.bit());
@@ -592,7 +576,6 @@ impl Machine {
         } else if cpu.curr.get() == Some(e.id) {
             cpu.curr.set(None);
         }
-        e.in_body.set(false);
         self.sim.set_next(e.id, Self::start_op());
         if self.rt() && e.kind == EntityKind::HardIrq {
             e.pending.set(e.pending.get().saturating_sub(1));
@@ -620,7 +603,7 @@ impl Machine {
             return;
         }
         e.pending.set(level);
-        if e.in_body.get() {
+        if e.active.get() {
             // `finish` looks at what is left to do.
             return;
         }
@@ -737,6 +720,28 @@ impl Entity {
             self.machine().recompute(self.cpu);
         }
     }
+}
+
+/// What a strategy picks, or the undisturbed choice if it picks somebody who cannot run.
+#[inline]
+pub(crate) fn pick(strategy: &mut dyn Strategy, decision: &Decision<'_>) -> EntityId {
+    let picked = strategy.pick(decision);
+    if decision.candidates & picked.bit() != 0 {
+        picked
+    } else {
+        decision.nth(0)
+    }
+}
+
+/// Who goes on, with the strategy asked if there is something to decide and told in any case.
+pub(crate) fn pick_step(strategy: &mut dyn Strategy, decision: Decision<'_>) -> EntityId {
+    let picked = if decision.len() > 1 {
+        pick(strategy, &decision)
+    } else {
+        decision.nth(0)
+    };
+    strategy.step(&Step { decision, picked });
+    picked
 }
 
 /// Ends the running entity: its execution is over.

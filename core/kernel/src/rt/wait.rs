@@ -6,6 +6,7 @@ use super::entity::{Entity, Needs, Wait, WaitHow};
 use super::event::Fact;
 use super::ids::ResId;
 use super::machine::Machine;
+use super::op::{Op, OpKind};
 use super::resource::{clear_bits, set_bits};
 use super::sched::unwind;
 use std::sync::atomic::Ordering::Relaxed;
@@ -19,10 +20,15 @@ impl Entity {
     pub fn block(&self, wait: Wait) {
         let m = self.machine();
         if !m.simulated() {
+            if wait.how == WaitHow::Sleep {
+                m.world().about_to_sleep(self.id);
+            }
             m.threads_block(self, wait);
             return;
         }
         set_bits(&m.resource(wait.res).waiters, self.id.bit());
+        // What it does next is to look again, whatever it announced before.
+        m.announce(self, Op::new(OpKind::Wait, wait.res));
         self.wait_now(wait);
         clear_bits(&m.resource(wait.res).waiters, self.id.bit());
     }
@@ -31,6 +37,9 @@ impl Entity {
     pub(crate) fn wait_now(&self, wait: Wait) {
         let m = self.machine();
         let sim = &m.sim;
+        if wait.how == WaitHow::Sleep {
+            m.world().about_to_sleep(self.id);
+        }
         self.wait.set(Some(wait));
         sim.ready.set(sim.ready.get() & !self.id.bit());
         if wait.how != WaitHow::Spin && self.shares_cpu {

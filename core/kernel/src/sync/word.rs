@@ -147,8 +147,8 @@ fn own(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: Mode) {
         e.hold_shared(res);
     }
     e.count_held(1);
-    m.changed(e, false);
     fact(e, Fact::Gets, res, mode.code());
+    m.changed(e, false);
 }
 
 /// Releases the lock. False if the entity does not hold it in this way: nothing happened then.
@@ -181,8 +181,8 @@ fn release_simulated(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: Mo
         }
     }
     e.count_held(-1);
-    m.changed(e, false);
     fact(e, Fact::Gives, res, mode.code());
+    m.changed(e, false);
     if r.state.load(Relaxed) == 0 && (r.waiters.load(Relaxed) | r.read_waiters.load(Relaxed)) != 0 {
         m.wake(res);
     }
@@ -200,8 +200,8 @@ pub(crate) fn downgrade(e: &Entity, res: ResId) -> bool {
         return false;
     }
     e.hold_shared(res);
-    m.changed(e, true);
     fact(e, Fact::Lowers, res, 0);
+    m.changed(e, true);
     m.wake(res);
     true
 }
