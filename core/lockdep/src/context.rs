@@ -3,7 +3,7 @@
 use crate::engine::Lockdep;
 use crate::op::Op;
 use crate::report::Outcome;
-use crate::task::{SOFTIRQ_DISABLE_OFFSET, SOFTIRQ_MASK, TaskState};
+use crate::task::TaskState;
 use crate::usage::{UsageBit, UsageState};
 
 impl Lockdep {
@@ -49,10 +49,9 @@ impl Lockdep {
     /// The first new report that this raised.
     pub fn local_bh_enable(&self, task: &mut TaskState, site: u32) -> Outcome {
         task.hardirqs_off();
-        if task.preempt_count() & SOFTIRQ_MASK == SOFTIRQ_DISABLE_OFFSET {
+        if task.drop_bh_level() {
             task.set_softirqs_on();
         }
-        task.drop_bh_level();
         self.hardirqs_on(task, site)
     }
 

@@ -65,14 +65,10 @@ impl Lockdep {
     ) -> Outcome {
         let mut op = Op::new(self, site);
         if self.is_enabled() && !op.is_held(task, map, read) && self.is_enabled() {
-            let mut graph = self.graph();
-            let lock = graph.keys[map.key.index()].name.clone();
-            op.report(
-                &mut graph,
-                task,
-                None,
-                Detail::AssertHeld { map, lock, read },
-            );
+            op.locked(|op, graph| {
+                let lock = graph.keys[map.key.index()].name.clone();
+                op.report(graph, task, None, Detail::AssertHeld { map, lock, read });
+            });
         }
         op.outcome()
     }

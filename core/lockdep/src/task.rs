@@ -6,9 +6,8 @@ use crate::table::{Found, ROOT, WaitLimit};
 /// Most locks a task may hold (`MAX_LOCK_DEPTH`).
 pub const MAX_LOCK_DEPTH: usize = 48;
 
-pub(crate) const HARDIRQ_OFFSET: u32 = 0x1_0000;
-pub(crate) const SOFTIRQ_DISABLE_OFFSET: u32 = 0x200;
-pub(crate) const SOFTIRQ_MASK: u32 = 0xff00;
+const HARDIRQ_OFFSET: u32 = 0x1_0000;
+const SOFTIRQ_DISABLE_OFFSET: u32 = 0x200;
 
 /// An entry of the held stack (`struct held_lock`), packed into four words so that what one operation stores the next
 /// one loads whole.
@@ -243,7 +242,8 @@ pub struct TaskState {
     reclaim_fs: bool,
     hardirq_depth: u16,
     softirq_depth: u16,
-    preempt_count: u32,
+    preempt_depth: u32,
+    bh_depth: u16,
     /// One bit that stands for the context, as [`Found::is_settled`] wants it.
     contexts: u32,
     /// The flags of [`Held::plain`], as far as the context determines them.
@@ -263,7 +263,8 @@ impl TaskState {
             reclaim_fs: false,
             hardirq_depth: 0,
             softirq_depth: 0,
-            preempt_count: 0,
+            preempt_depth: 0,
+            bh_depth: 0,
             contexts: 1 << (HARDIRQS_ON | SOFTIRQS_ON),
             plain_flags: CHECK,
             depth: 0,
@@ -277,7 +278,8 @@ impl TaskState {
         self.reclaim_fs = false;
         self.hardirq_depth = 0;
         self.softirq_depth = 0;
-        self.preempt_count = 0;
+        self.preempt_depth = 0;
+        self.bh_depth = 0;
         self.depth = 0;
         self.update();
     }
@@ -320,7 +322,9 @@ impl TaskState {
 
     /// `preempt_count()`: preemption depth, 0x200 per `local_bh_disable()`, 0x10000 per hard interrupt.
     pub fn preempt_count(&self) -> u32 {
-        self.preempt_count
+        self.preempt_depth
+            + u32::from(self.bh_depth) * SOFTIRQ_DISABLE_OFFSET
+            + u32::from(self.hardirq_depth) * HARDIRQ_OFFSET
     }
 
     /// True inside reclaim of filesystem-capable memory, see [`TaskState::set_reclaim_fs_context`].
@@ -331,13 +335,13 @@ impl TaskState {
     /// `preempt_disable()`.
     #[inline]
     pub fn preempt_disable(&mut self) {
-        self.preempt_count = self.preempt_count.wrapping_add(1);
+        self.preempt_depth = self.preempt_depth.saturating_add(1);
     }
 
     /// `preempt_enable()`.
     #[inline]
     pub fn preempt_enable(&mut self) {
-        self.preempt_count = self.preempt_count.wrapping_sub(1);
+        self.preempt_depth = self.preempt_depth.saturating_sub(1);
     }
 
     /// Enters (true) or leaves reclaim on behalf of a filesystem-capable allocation:
@@ -360,14 +364,17 @@ impl TaskState {
 
     /// `local_bh_disable()`: nests; the first level turns soft interrupts off.
     pub fn local_bh_disable(&mut self) {
-        self.preempt_count = self.preempt_count.wrapping_add(SOFTIRQ_DISABLE_OFFSET);
-        if self.preempt_count & SOFTIRQ_MASK == SOFTIRQ_DISABLE_OFFSET {
+        self.bh_depth = self.bh_depth.saturating_add(1);
+        if self.bh_depth == 1 {
             self.softirqs_off();
         }
     }
 
-    pub(crate) fn drop_bh_level(&mut self) {
-        self.preempt_count = self.preempt_count.wrapping_sub(SOFTIRQ_DISABLE_OFFSET);
+    /// One level of `local_bh_disable()` less; true if it was the last.
+    pub(crate) fn drop_bh_level(&mut self) -> bool {
+        let last = self.bh_depth == 1;
+        self.bh_depth = self.bh_depth.saturating_sub(1);
+        last
     }
 
     /// `lockdep_softirqs_off()`, for callers that keep the count themselves.
@@ -382,7 +389,6 @@ impl TaskState {
     /// `__irq_enter()`: a hard interrupt handler begins. `threaded` says that PREEMPT_RT would run it in
     /// a thread (`lockdep_hardirq_threaded()`). The caller has turned hard interrupts off before.
     pub fn hardirq_enter(&mut self, threaded: bool) {
-        self.preempt_count = self.preempt_count.wrapping_add(HARDIRQ_OFFSET);
         if self.hardirq_depth == 0 {
             self.context &= !THREADED;
         }
@@ -395,7 +401,6 @@ impl TaskState {
 
     /// `__irq_exit()`: the handler ends. Hard interrupts stay as they are.
     pub fn hardirq_exit(&mut self) {
-        self.preempt_count = self.preempt_count.wrapping_sub(HARDIRQ_OFFSET);
         self.hardirq_depth = self.hardirq_depth.saturating_sub(1);
         if self.hardirq_depth == 0 {
             self.context &= !THREADED;

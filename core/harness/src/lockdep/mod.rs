@@ -8,7 +8,9 @@ mod answer;
 mod compare;
 #[cfg(test)]
 mod corpus_tests;
+mod generate;
 mod gfp;
+mod judge;
 mod missed;
 mod op;
 pub mod oracle;
@@ -18,6 +20,7 @@ mod stream;
 
 pub use answer::{Answer, GraphAnswer};
 pub use compare::Difference;
+pub use judge::Judge;
 pub use ksplat_lockdep::SearchMode;
 pub use missed::{Missed, MissedReport};
 pub use op::{LockOp, Scope};
