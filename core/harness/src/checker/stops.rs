@@ -117,10 +117,14 @@ impl Books<'_> {
         let needs = self.needs(id, wait);
         match wait.how % 10 {
             0 => {
-                let mode = self.entities[id].asks.map_or(0, |(_, mode)| mode);
-                self.available(wait.res, mode) || self.lock_frees(id, wait.res, mode, blocked)
+                let asks = self.entities[id].asks.filter(|(res, _)| *res == wait.res);
+                let Some((res, mode)) = asks else {
+                    // No lock: something that nobody holds never becomes free.
+                    return needs != 0 && needs & (blocked | self.ended()) == 0;
+                };
+                self.available(res, mode) || self.lock_frees(id, res, mode, blocked)
             }
-            1 => needs & (blocked | self.ended()) == 0,
+            1 => needs != 0 && needs & (blocked | self.ended()) == 0,
             _ => needs & !blocked != 0,
         }
     }
