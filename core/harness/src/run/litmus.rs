@@ -13,6 +13,7 @@ use ksplat_kernel::rt::{
 };
 use ksplat_kernel::rules::{DelegateRelease, Rules};
 use ksplat_kernel::sync::{Completion, Rcu, WaitQueue};
+use ksplat_kernel::writeback::Accounting;
 
 /// Steps after which an execution is given up where the program does not say.
 pub const MAX_STEPS: u32 = 100_000;
@@ -36,6 +37,7 @@ pub struct World {
     pub(super) works: Works,
     pub(super) rcu: Rcu,
     pub(super) memory: super::memory::Memory,
+    pub(super) accounting: Accounting,
 }
 
 impl Litmus {
@@ -130,6 +132,7 @@ impl World {
         let works = works(m, program, &roles);
         let rcu = Rcu::new(m);
         let memory = super::memory::Memory::new(m, program, &roles);
+        let accounting = Accounting::new(m, &super::wb::spec(program, &roles));
         Self {
             program: program.clone(),
             roles,
@@ -140,6 +143,7 @@ impl World {
             works,
             rcu,
             memory,
+            accounting,
         }
     }
 
@@ -149,6 +153,7 @@ impl World {
         self.works.reset();
         self.rcu.reset();
         self.memory.reset();
+        self.reset_accounting();
     }
 }
 
@@ -177,12 +182,14 @@ impl ksplat_kernel::rt::World for World {
                 .works
                 .serve(queue, |item| self.body(&self.program.works.0[item].body, 0)),
             Role::Kswapd => self.kswapd(),
+            Role::WbSwitch => self.switch_worker(),
             Role::ReleaseWorker => self.release_worker(),
         }
     }
 
     fn check(&self, machine: &Machine) {
         self.memory.check(machine);
+        self.check_accounting(machine);
     }
 }
 

@@ -63,13 +63,18 @@ impl Memory {
         }
     }
 
+    /// The machine's memory.
+    pub const fn mm(&self) -> &Mm {
+        &self.mm
+    }
+
     /// Checks what must hold after every step.
     pub fn check(&self, m: &Machine) {
         self.mm.check(m);
     }
 
     /// Position of a page among all declared ones.
-    fn index(&self, page: PageRef) -> usize {
+    pub(super) fn index(&self, page: PageRef) -> usize {
         self.first_page[page.page.index()] + usize::from(page.index)
     }
 
@@ -280,7 +285,7 @@ impl World {
             }
             Op::Uncharge { memcg, pages } => mm.uncharge(memcg.index(), u64::from(*pages)),
             Op::Page(verb, page) => self.page_op(*verb, *page),
-            _ => {}
+            other => self.wb_op(other, f),
         }
     }
 
@@ -333,7 +338,7 @@ impl World {
                     Gfp::KERNEL,
                 );
             }
-            _ => {}
+            other => self.page_event(other, index),
         }
     }
 

@@ -9,6 +9,7 @@ mod reach;
 mod roles;
 mod unsupported;
 mod vars;
+mod wb;
 mod works;
 
 pub use exec::place;

@@ -3,7 +3,7 @@
 use super::locks;
 use crate::program::handler::FunctionKind;
 use crate::program::op::{Mode, Op, Source};
-use crate::program::verb::{Do, PageVerb, Scope};
+use crate::program::verb::{Do, MemcgVerb, PageVerb, Scope};
 use crate::program::{At, Block, Program, repair};
 
 /// A construct that cannot be executed.
@@ -38,8 +38,6 @@ pub fn unsupported(program: &Program) -> Vec<Unsupported> {
         .iter()
         .for_each(|x| no(x.at, "an address space"));
     program.devices.iter().for_each(|x| no(x.at, "a device"));
-    program.wbs.iter().for_each(|x| no(x.at, "a bdi_writeback"));
-    program.inodes.iter().for_each(|x| no(x.at, "an inode"));
     let console = |f: &&crate::program::handler::Function| {
         matches!(f.kind, FunctionKind::Console | FunctionKind::MapBlocks)
     };
@@ -114,11 +112,22 @@ fn operation(op: &Op, program: &Program) -> Option<&'static str> {
         Op::RaiseSoftirq(_) | Op::Timer(..) => "softirqs and timers",
         Op::CallRcu(_) => "call_rcu",
         Op::SynchronizeSrcu(_) => "srcu",
-        Op::Page(PageVerb::LockPage | PageVerb::UnlockPage | PageVerb::Release, _) => return None,
-        Op::Page(..) | Op::MapPage(..) | Op::PageStat(..) => "this page operation",
+        Op::Page(
+            PageVerb::LockPage
+            | PageVerb::UnlockPage
+            | PageVerb::Release
+            | PageVerb::SetDirty
+            | PageVerb::ClearDirtyForIo
+            | PageVerb::CancelDirty
+            | PageVerb::Redirty
+            | PageVerb::SetWriteback
+            | PageVerb::EndWriteback,
+            _,
+        ) => return None,
+        Op::Page(..) | Op::MapPage(..) => "this page operation",
         Op::BioAddPage(..) | Op::Batch(..) | Op::Serve(..) => "IO batches",
-        Op::Mapping(..) | Op::SwitchWb(..) | Op::WbStat(..) => "writeback",
-        Op::Memcg(..) => "moving charges",
+        Op::Mapping(..) => "writeback",
+        Op::Memcg(MemcgVerb::DrainStock, _) => "charge stocks",
         Op::Mm(..) | Op::Invalidate(..) => "mmu notifiers",
         Op::Hotplug { .. } => "memory hotplug",
         Op::Population(..) => "populations of locks",
@@ -154,10 +163,11 @@ pub fn executable(program: &mut Program) {
         page.mm = None;
     }
     for mapping in &mut program.mappings.0 {
-        (mapping.inode, mapping.device, mapping.map_blocks) = (None, None, None);
+        (mapping.device, mapping.map_blocks) = (None, None);
     }
-    program.inodes.0.clear();
-    program.wbs.0.clear();
+    for wb in &mut program.wbs.0 {
+        wb.device = None;
+    }
     program.devices.0.clear();
     let snapshot = program.clone();
     for body in bodies_mut(program) {
@@ -185,9 +195,12 @@ fn keep_executable(block: &mut Block, program: &Program) {
         .retain(|stmt| operation(&stmt.op, program).is_none());
     for stmt in &mut block.0 {
         match &mut stmt.op {
-            Op::Lock(_, Some(b)) | Op::Scope(_, b) | Op::While(_, b) | Op::Loop(_, b) => {
-                keep_executable(b, program)
-            }
+            Op::Lock(_, Some(b))
+            | Op::Scope(_, b)
+            | Op::While(_, b)
+            | Op::Loop(_, b)
+            | Op::PageStat(_, b)
+            | Op::WbStat(_, b) => keep_executable(b, program),
             Op::Trylock {
                 then, otherwise, ..
             }

@@ -339,6 +339,16 @@ impl Mm {
     pub fn page_flags(&self, pfn: Pfn) -> PageFlags {
         self.frames.flags(pfn)
     }
+
+    /// Sets flags of a page in use.
+    pub(crate) fn set_flags_of(&self, pfn: Pfn, bits: PageFlags) {
+        self.frames.set_flags(pfn, bits);
+    }
+
+    /// Clears flags of a page in use; whether any of them was set.
+    pub(crate) fn clear_flags_of(&self, pfn: Pfn, bits: PageFlags) -> bool {
+        self.frames.clear_flags(pfn, bits) != PageFlags::NONE
+    }
 }
 
 /// One lock a page, without a class: lockdep does not know PG_locked.

@@ -103,6 +103,8 @@ pub struct Entity {
     pub(crate) pending: Cell<u16>,
     /// Locks held shared, one entry a hold.
     shared_holds: RefCell<Vec<ResId>>,
+    /// Locks held that were taken with interrupts off.
+    irq_locks: RefCell<Vec<ResId>>,
     /// Looks at a condition since the current wait began (OS threads).
     pub(crate) looks: Cell<u32>,
     /// In the middle of its body.
@@ -149,6 +151,7 @@ impl Entity {
             pf: Cell::new(0),
             pending: Cell::new(0),
             shared_holds: RefCell::new(Vec::with_capacity(8)),
+            irq_locks: RefCell::new(Vec::with_capacity(8)),
             looks: Cell::new(0),
             busy: Cell::new(false),
             lockdep: UnsafeCell::new(ksplat_lockdep::TaskState::new(id.0.into())),
@@ -171,6 +174,7 @@ impl Entity {
         self.pending.set(self.times);
         self.site.set(0);
         self.shared_holds.borrow_mut().clear();
+        self.irq_locks.borrow_mut().clear();
         // SAFETY: no execution is running, so nothing else refers to it.
         unsafe { (*self.lockdep.get()).reset() };
     }
@@ -296,6 +300,25 @@ impl Entity {
         };
         holds.swap_remove(at);
         true
+    }
+
+    /// A lock was taken with interrupts off: they stay off while it is held.
+    pub(crate) fn hold_irq(&self, res: ResId) {
+        self.irq_locks.borrow_mut().push(res);
+    }
+
+    /// A lock that may have been taken with interrupts off was released.
+    #[inline]
+    pub(crate) fn drop_irq(&self, res: ResId) {
+        let mut locks = self.irq_locks.borrow_mut();
+        if let Some(at) = locks.iter().rposition(|&r| r == res) {
+            locks.swap_remove(at);
+        }
+    }
+
+    /// A lock held that was taken with interrupts off.
+    pub(crate) fn irq_lock_held(&self) -> Option<ResId> {
+        self.irq_locks.borrow().last().copied()
     }
 
     /// A lock that this entity stands before was taken by another.

@@ -194,6 +194,7 @@ impl Lock {
             );
         }
         word::take(&e, self.res, mode, self.spins);
+        self.note_irq(&e, how.irq);
         flags
     }
 
@@ -236,7 +237,16 @@ impl Lock {
                 },
             );
         }
+        self.note_irq(&e, how.irq);
         Some(flags)
+    }
+
+    /// Interrupts stay off as long as a lock is held that was taken with them off (invariant 15).
+    #[inline]
+    fn note_irq(&self, e: &Entity, irq: Irq) {
+        if self.spins && matches!(irq, Irq::Irq | Irq::Save) {
+            e.hold_irq(self.res);
+        }
     }
 
     /// Releases what [`Lock::lock`] took. `irq` is how it is to be released, which a buggy program may get wrong.
@@ -270,6 +280,7 @@ impl Lock {
             });
             return;
         }
+        e.drop_irq(self.res);
         self.leave(&e, irq, flags);
     }
 
