@@ -244,7 +244,7 @@ fn print_case(json: bool, file: &str, program: &Program, result: &CaseResult) {
             println!("  found {signature} in schedule {}", found.schedule);
             print!(
                 "{}",
-                indent(&story::findings(result.litmus.machine(), &found.outcome))
+                indent(&story::headlines(result.litmus.machine(), &found.outcome))
             );
         }
     }

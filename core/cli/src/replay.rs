@@ -2,6 +2,7 @@
 
 use crate::files;
 use crate::options::bad_input;
+use ksplat_harness::checker;
 use ksplat_harness::program::Program;
 use ksplat_harness::program::expect::{ReportExpect, StateExpect, StopExpect};
 use ksplat_harness::reproducer::{Replayed, named_signature, replay};
@@ -72,27 +73,36 @@ fn tell(program: &Program, replay: &Replayed) -> String {
         program.name,
         if rules.is_empty() { "v6.12" } else { &rules }
     );
-    out += &story::steps(&replay.moments);
+    out += &story::steps(&replay.recorded.moments);
     out.push('\n');
-    out += &story::findings(replay.litmus.machine(), &replay.outcome);
+    out += &story::findings(
+        replay.litmus.machine(),
+        &replay.recorded.outcome,
+        &replay.recorded.moments,
+    );
     out
 }
 
 /// What the file promises and the execution did not show.
 fn missed(program: &Program, text: &str, replay: &Replayed) -> Vec<String> {
     let mut out = Vec::new();
-    if let Some(at) = replay.diverged {
+    if let Some(why) = checker::rejected(&replay.recorded.opinions) {
+        out.push(format!("the independent checker rejects {why}"));
+    }
+    if let Some(at) = replay.recorded.diverged {
         out.push(format!(
             "the execution has no decision number {} as recorded: the program or the tool changed",
             at + 1
         ));
     }
-    if let Some(signature) = named_signature(text).filter(|s| !replay.signatures.contains(s)) {
+    if let Some(signature) =
+        named_signature(text).filter(|s| !replay.recorded.signatures.contains(s))
+    {
         out.push(format!("{signature} was recorded"));
     }
     for expect in &program.expects {
         let has = |which: fn(&ksplat_harness::finding::Signature) -> bool| {
-            replay.signatures.iter().any(which)
+            replay.recorded.signatures.iter().any(which)
         };
         if matches!(expect.stop, Some(StopExpect::Found(_)))
             && !has(ksplat_harness::finding::Signature::is_stop)
@@ -116,10 +126,10 @@ fn missed(program: &Program, text: &str, replay: &Replayed) -> Vec<String> {
 fn print_json(replay: &Replayed, reproduced: bool) {
     let line = Line {
         reproduced,
-        signatures: &replay.signatures,
-        diverged_at: replay.diverged,
-        steps: replay.outcome.steps,
-        story: story::steps(&replay.moments),
+        signatures: &replay.recorded.signatures,
+        diverged_at: replay.recorded.diverged,
+        steps: replay.recorded.outcome.steps,
+        story: story::steps(&replay.recorded.moments),
     };
     match serde_json::to_string(&line) {
         Ok(text) => println!("{text}"),

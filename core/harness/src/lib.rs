@@ -1,6 +1,8 @@
 //! Programs, exploration strategies, oracles, verdicts and reproducers.
 
 pub mod check;
+pub mod checker;
+pub mod confirm;
 pub mod explore;
 pub mod finding;
 pub mod fuzz;

@@ -1,14 +1,13 @@
 //! Reproducers: a program with the decisions of one execution and what it shows.
 
 use crate::check::Found;
-use crate::explore::Replay;
-use crate::finding::{Signature, signatures, subject};
+use crate::confirm::{self, Recorded};
+use crate::finding::{Signature, subject};
 use crate::program::expect::{Expect, ReportExpect, StateExpect, StopExpect, StopKind};
 use crate::program::{Name, Program, RulesText, Schedule};
 use crate::rules::{laid_over, machine_rules};
 use crate::run::{Litmus, Unsupported};
-use crate::story::{Moment, recorded};
-use ksplat_kernel::rt::{self, Deterministic, Outcome};
+use ksplat_kernel::rt::{self, Outcome};
 
 /// First words of the comment that names a reproducer's finding.
 const MARK: &str = "# reproduces ";
@@ -87,14 +86,8 @@ fn expectation(signature: &Signature, outcome: &Outcome) -> Expect {
 pub struct Replayed {
     /// The machine it ran on.
     pub litmus: Litmus,
-    /// What the execution showed.
-    pub outcome: Outcome,
-    /// Its signatures.
-    pub signatures: Vec<Signature>,
-    /// Its events.
-    pub moments: Vec<Moment>,
-    /// Number of the first recorded decision that the execution did not have, or had with fewer options.
-    pub diverged: Option<usize>,
+    /// The execution, recorded and checked.
+    pub recorded: Recorded,
 }
 
 /// Runs a program exactly once, with the decisions of its schedule, and records the story.
@@ -103,21 +96,8 @@ pub struct Replayed {
 /// What of the program cannot be executed.
 pub fn replay(program: &Program) -> Result<Replayed, Vec<Unsupported>> {
     let litmus = Litmus::new(program, &machine_rules(&program.rules))?;
-    litmus.machine().set_recording(true);
     let decisions = program.schedule.as_ref().map_or(&[][..], |s| &s.decisions);
-    let recorded_choices = decisions.iter().map(|&d| u32::from(d)).collect();
-    let mut strategy = Replay::new(recorded_choices);
-    let (outcome, moments) = recorded(|| litmus.run(&mut Deterministic::new(), &mut strategy));
-    let unused = strategy.unused();
-    let diverged = strategy
-        .diverged()
-        .or((unused > 0).then(|| decisions.len() - unused));
-    let signatures = signatures(litmus.machine(), &outcome);
-    Ok(Replayed {
-        litmus,
-        outcome,
-        signatures,
-        moments,
-        diverged,
-    })
+    let choices: Vec<u32> = decisions.iter().map(|&d| u32::from(d)).collect();
+    let recorded = confirm::record(&litmus, &choices);
+    Ok(Replayed { litmus, recorded })
 }

@@ -2,7 +2,8 @@
 //!
 //! An interrupt handler's events go to the held stack of the task that it interrupted, as in the kernel.
 
-use crate::rt::{Entity, EventKind, ResId, record};
+use crate::rt::event::fact;
+use crate::rt::{Entity, EventKind, Fact, ResId, map_code, record};
 use crate::rules::{FsReclaim, Rules};
 use ksplat_lockdep::{
     self as lockdep, Config, HeldState, Key, LockMap, Mode, Outcome, Rcu, Read, ReportId, TaskState,
@@ -57,6 +58,10 @@ fn on(e: &Entity) -> bool {
 
 /// The `task_struct` share of lockdep that is in force.
 #[inline]
+#[allow(
+    clippy::mut_from_ref,
+    reason = "the cell belongs to the running entity alone"
+)]
 fn state(e: &Entity) -> &mut TaskState {
     // SAFETY: only the running entity touches it, and no reference outlives a call into this file.
     unsafe { &mut *e.task().lockdep.get() }
@@ -84,6 +89,13 @@ pub(crate) fn acquire(e: &Entity, map: Map, how: Acquire) {
     if !on(e) {
         return;
     }
+    let code = map_code(
+        map.map.key.index() as u64,
+        how.subclass,
+        how.trylock,
+        how.read as u8,
+    );
+    fact(e, Fact::MapGets, map.res(), code);
     let how = lockdep::Acquire {
         subclass: how.subclass,
         trylock: how.trylock,
@@ -97,6 +109,7 @@ pub(crate) fn acquire(e: &Entity, map: Map, how: Acquire) {
 #[inline]
 pub(crate) fn release(e: &Entity, map: Map) {
     if on(e) {
+        fact(e, Fact::MapGives, map.res(), 0);
         told(
             e,
             e.machine().lockdep().release(state(e), map.map, e.site()),

@@ -1,11 +1,13 @@
 //! `lock_acquire()` and `lock_sync()`.
 
-use crate::engine::{ClassWord, Lockdep, Op};
-use crate::key::{Acquire, ClassId, LockMap, MAX_SUBCLASSES, Read, WaitType};
-use crate::report::{Detail, Outcome, Trace};
-use crate::table::{Found, ROOT, Step};
-use crate::task::{Held, MAX_LOCK_DEPTH, Request, TaskState};
-use crate::usage::{Usage, UsageBit, UsageState};
+use crate::engine::{ClassWord, Lockdep};
+use crate::graph::Graph;
+use crate::key::{Acquire, ClassId, LockMap, MAX_SUBCLASSES, WaitType};
+use crate::op::Op;
+use crate::report::{Detail, Outcome};
+use crate::table::{Found, MAX_NODES, Step, WaitLimit};
+use crate::task::{Held, Request, TaskState};
+use crate::usage::{UsageBit, UsageState};
 
 impl Acquire {
     #[inline]
@@ -33,22 +35,16 @@ impl Lockdep {
     ///
     /// # Panics
     /// If the key of the lock was registered with another `Lockdep`.
-    #[inline]
+    #[inline(always)]
     pub fn acquire(&self, task: &mut TaskState, map: LockMap, how: Acquire) -> Outcome {
-        let class = ClassId::of(map.key, how.subclass);
         if how.is_plain() {
-            let from = if task.is_chain_head() {
-                ROOT
-            } else {
-                task.chain
-            };
-            if let Some(found) = self.table.find(Step::new(from, class, how.read))
+            let class = ClassId::of(map.key, how.subclass);
+            let found = self.table.find(Step::new(task.chain(), class, how.read));
+            if let Some(found) = found
                 && found.is_settled(task.contexts())
                 && self.is_enabled()
-                && (task.depth as usize) < MAX_LOCK_DEPTH - 1
+                && task.push_plain(map, class, how.read, how.site, found)
             {
-                let held = Held::plain(map, class, how.read, how.site, task, found.wait());
-                task.push(held, found);
                 return Ok(());
             }
         }
@@ -59,6 +55,22 @@ impl Lockdep {
     #[inline(never)]
     fn acquire_checked(&self, task: &mut TaskState, map: LockMap, how: Acquire) -> Outcome {
         self.acquire_or_sync(task, map, how, false)
+    }
+
+    /// [`Lockdep::acquire`]'s short way for an entry that is acquired again.
+    #[inline]
+    pub(crate) fn reacquire_settled(&self, task: &mut TaskState, held: &Held) -> bool {
+        if !held.is_plain(task) {
+            return false;
+        }
+        let found = self
+            .table
+            .find(Step::new(task.chain(), held.class(), held.read()));
+        found.is_some_and(|found| {
+            found.is_settled(task.contexts())
+                && self.is_enabled()
+                && task.push_plain(held.map(), held.class(), held.read(), held.site(), found)
+        })
     }
 
     /// `lock_sync()`: the effect of taking the lock on the dependency graph, without holding it. Such a
@@ -113,15 +125,6 @@ impl Lockdep {
     }
 }
 
-impl TaskState {
-    #[inline]
-    fn push(&mut self, held: Held, found: Found) {
-        self.held[self.depth as usize] = held;
-        self.depth += 1;
-        self.chain = found.node();
-    }
-}
-
 impl Op<'_> {
     /// `register_lock_class()`, which complains about a subclass that does not exist.
     pub(crate) fn class(
@@ -137,20 +140,21 @@ impl Op<'_> {
         if self.lockdep.word(class).is_registered() {
             return Some(class);
         }
-        let mut graph = self.lockdep.graph();
-        if graph.classes().len() >= self.lockdep.config.limits.classes {
-            self.report(
-                &mut graph,
-                task,
-                None,
-                Detail::LockdepOff {
-                    message: "BUG: MAX_LOCKDEP_KEYS too low!",
-                },
-            );
-            return None;
-        }
-        self.lockdep.register(&mut graph, class);
-        Some(class)
+        self.locked(|op, graph| {
+            if graph.classes().len() >= op.lockdep.config.limits.classes {
+                op.report(
+                    graph,
+                    task,
+                    None,
+                    Detail::LockdepOff {
+                        message: "BUG: MAX_LOCKDEP_KEYS too low!",
+                    },
+                );
+                return None;
+            }
+            op.lockdep.register(graph, class);
+            Some(class)
+        })
     }
 
     /// `__lock_acquire()`.
@@ -161,42 +165,27 @@ impl Op<'_> {
         if self.merge(task, request) {
             return Acquired::Merged;
         }
-        let reports = self.raised;
+        let raised_before = self.raised;
         let word = self.lockdep.word(request.class);
         self.check_wait_context(task, request, word);
-        if self.lockdep.is_enabled() {
-            self.mark_usage(task, request);
-        }
-        if !self.lockdep.is_enabled() {
-            return Acquired::Abandoned;
-        }
-        let head = task.is_chain_head();
-        let step = Step::new(
-            if head { ROOT } else { task.chain },
-            request.class,
-            request.read,
-        );
-        if let Some(nest) = request.nest {
+        self.mark_usage(task, request, word);
+        let step = Step::new(task.chain(), request.class, request.read);
+        if let Some(nest) = request.nest
+            && self.lockdep.is_enabled()
+        {
             self.check_nest(task, request, nest);
         }
-        let Some(found) = self.validate_chain(task, request, step, head, word) else {
+        let found = self.validate_chain(task, request, step, word);
+        let Some(found) = found.filter(|_| self.lockdep.is_enabled()) else {
             return Acquired::Abandoned;
         };
-        self.settle(task, request, step, found, self.raised == reports);
-        if !self.lockdep.is_enabled() {
-            return Acquired::Abandoned;
+        if self.raised == raised_before {
+            self.settle(task, request, step, found);
         }
         if request.sync {
             return Acquired::Pushed;
         }
-        self.push(task, request, found)
-    }
-
-    fn push(&mut self, task: &mut TaskState, request: &Request, found: Found) -> Acquired {
-        if task.depth() < MAX_LOCK_DEPTH {
-            task.push(Held::new(request, task, found.wait()), found);
-        }
-        if task.depth() >= MAX_LOCK_DEPTH {
+        if !task.push(request, found) {
             self.report_alone(
                 task,
                 Detail::LockdepOff {
@@ -210,21 +199,21 @@ impl Op<'_> {
 
     /// A nest lock lets locks of the class on top of the stack be counted instead of pushed.
     fn merge(&mut self, task: &mut TaskState, request: &Request) -> bool {
-        const REFERENCES: u16 = (1 << 12) - 1;
+        /// The kernel's field has twelve bits.
+        const MAX_REFERENCES: u16 = (1 << 12) - 1;
         if request.sync || request.nest.is_none() {
             return false;
         }
-        let depth = task.depth();
-        let Some(top) = task.held[..depth]
+        let Some(top) = task
+            .held_mut()
             .last_mut()
-            .filter(|top| top.class == request.class)
+            .filter(|top| top.class() == request.class)
         else {
             return false;
         };
-        let references = request.references.max(1);
-        let sum = top.references.max(1) + references;
-        top.references = sum & REFERENCES;
-        if sum > REFERENCES {
+        let sum = top.references().max(1) + request.references.max(1);
+        top.set_references(sum & MAX_REFERENCES);
+        if sum > MAX_REFERENCES {
             self.warn_on(task, "hlock->references < references");
         }
         true
@@ -236,29 +225,29 @@ impl Op<'_> {
             return;
         }
         let context = task.wait_context();
-        let limit = match task.held().last() {
-            Some(top) if !task.is_chain_head() => top.wait().within(context),
-            _ => context,
-        };
-        if word.outer() <= limit {
+        if word.outer() <= task.wait_limit().within(context) {
             return;
         }
-        let mut graph = self.lockdep.graph();
-        let class = graph.class_ref(request.class, self.lockdep.word(request.class).usage());
-        let detail = Detail::WaitContext {
-            class,
-            context: WaitType::from_bits(u64::from(context)),
-        };
-        self.report(&mut graph, task, Some(request), detail);
+        self.locked(|op, graph| {
+            let class = graph.class_ref(request.class, word.usage());
+            let detail = Detail::WaitContext {
+                class,
+                context: WaitType::from_bits(u64::from(context)),
+            };
+            op.report(graph, task, Some(request), detail);
+        });
     }
 
     /// `mark_usage()`.
-    fn mark_usage(&mut self, task: &TaskState, request: &Request) {
+    fn mark_usage(&mut self, task: &TaskState, request: &Request, word: ClassWord) {
         let mut bits = [UsageBit::USED; 6];
         let mut count = 0;
         let mut want = |bit: UsageBit| {
-            bits[count] = bit.with_read(request.read.is_read());
-            count += 1;
+            let bit = bit.with_read(request.read.is_read());
+            if !word.usage().contains(bit) {
+                bits[count] = bit;
+                count += 1;
+            }
         };
         if request.check {
             if !request.trylock && task.in_hardirq() {
@@ -278,27 +267,30 @@ impl Op<'_> {
             }
         }
         want(UsageBit::USED);
-        for bit in &bits[..count] {
-            if !self.lockdep.is_enabled() {
-                return;
-            }
-            self.mark_lock(task, request, *bit, Some(request));
+        if count == 0 {
+            return;
         }
+        self.locked(|op, graph| {
+            bits[..count]
+                .iter()
+                .for_each(|bit| op.mark_lock(graph, task, request, *bit, Some(request)))
+        });
     }
 
     fn check_nest(&mut self, task: &TaskState, request: &Request, nest: LockMap) {
         if self.is_held(task, nest, None) {
             return;
         }
-        let mut graph = self.lockdep.graph();
-        let class = graph.class_ref(request.class, self.lockdep.word(request.class).usage());
-        let nest = graph.keys[nest.key.index()].name.clone();
-        self.report(
-            &mut graph,
-            task,
-            Some(request),
-            Detail::NestNotHeld { class, nest },
-        );
+        self.locked(|op, graph| {
+            let class = graph.class_ref(request.class, op.lockdep.word(request.class).usage());
+            let nest = graph.keys[nest.key.index()].name.clone();
+            op.report(
+                graph,
+                task,
+                Some(request),
+                Detail::NestNotHeld { class, nest },
+            );
+        });
     }
 
     /// `validate_chain()`: once per sequence of classes and read modes, whatever else differs.
@@ -307,115 +299,86 @@ impl Op<'_> {
         task: &TaskState,
         request: &Request,
         step: Step,
-        head: bool,
         word: ClassWord,
     ) -> Option<Found> {
-        if !self.lockdep.is_enabled() {
-            return None;
-        }
         let validates = !request.trylock && request.check;
-        let table = &self.lockdep.table;
-        if let Some(found) = table.find(step)
+        if let Some(found) = self.lockdep.table.find(step)
             && (found.is_validated() || !validates)
         {
             return Some(found);
         }
-        let mut graph = self.lockdep.graph();
-        let found = match table.find(step) {
-            Some(found) => found,
-            None => {
-                let wait = match task.held().last() {
-                    Some(top) if !head => top.wait(),
-                    _ => crate::table::WaitLimit::NONE,
-                };
-                if graph.nodes.len() as u32 >= crate::table::MAX_NODES {
-                    self.report(
-                        &mut graph,
-                        task,
-                        Some(request),
-                        Detail::LockdepOff {
-                            message: TOO_MANY_CHAINS,
-                        },
-                    );
-                    return None;
-                }
-                table.add(
-                    &mut graph.nodes,
-                    step,
-                    wait.then(word.inner(), word.overrides()),
-                )
-            }
-        };
-        if !validates || found.is_validated() {
-            return Some(found);
-        }
-        if graph.validated_chains >= self.lockdep.config.limits.chains {
-            self.report(
-                &mut graph,
-                task,
-                Some(request),
-                Detail::LockdepOff {
-                    message: TOO_MANY_CHAINS,
-                },
-            );
+        if !self.lockdep.is_enabled() {
             return None;
         }
-        graph.validated_chains += 1;
-        table.set_validated(step);
-        self.add_dependencies(&mut graph, task, request, head);
-        Some(found)
+        self.locked(|op, graph| {
+            let found = match op.lockdep.table.find(step) {
+                Some(found) => found,
+                None => op.add_chain(graph, task, request, step, word)?,
+            };
+            if validates && !found.is_validated() {
+                op.validate(graph, task, request, step)?;
+            }
+            Some(found)
+        })
     }
 
-    /// Lets the hot path take over for this step in this context, if the next acquisition like this one
-    /// has nothing left to do.
-    fn settle(
+    fn add_chain(
         &mut self,
+        graph: &mut Graph,
         task: &TaskState,
         request: &Request,
         step: Step,
-        found: Found,
-        quiet: bool,
-    ) {
+        word: ClassWord,
+    ) -> Option<Found> {
+        if graph.nodes.len() as u32 >= MAX_NODES {
+            self.too_many_chains(graph, task, request);
+            return None;
+        }
+        let wait = task.wait_limit().then(word.inner(), word.overrides());
+        Some(self.lockdep.table.add(&mut graph.nodes, step, wait))
+    }
+
+    fn validate(
+        &mut self,
+        graph: &mut Graph,
+        task: &TaskState,
+        request: &Request,
+        step: Step,
+    ) -> Option<()> {
+        if graph.validated_chains >= self.lockdep.config.limits.chains {
+            self.too_many_chains(graph, task, request);
+            return None;
+        }
+        graph.validated_chains += 1;
+        self.lockdep.table.set_validated(step);
+        self.add_dependencies(graph, task, request);
+        Some(())
+    }
+
+    fn too_many_chains(&mut self, graph: &mut Graph, task: &TaskState, request: &Request) {
+        let message = "BUG: MAX_LOCKDEP_CHAINS too low!";
+        self.report(graph, task, Some(request), Detail::LockdepOff { message });
+    }
+
+    /// Lets the hot path take over for this step in this context, since the next acquisition like this one
+    /// has nothing left to do.
+    fn settle(&mut self, task: &TaskState, request: &Request, step: Step, found: Found) {
         let plain = !request.trylock && request.check && request.nest.is_none() && !request.sync;
         // A lock acquired anew keeps the interrupt state of its first acquisition.
         let usual = request.hardirqs_off != task.hardirqs_enabled();
-        if !plain || !quiet || !usual || task.contexts() == 0 || found.is_settled(task.contexts()) {
+        if !plain || !usual || task.contexts() == 0 || found.is_settled(task.contexts()) {
             return;
         }
-        let _writers = self.lockdep.graph();
-        self.lockdep.table.set_settled(step, task.contexts());
+        self.locked(|op, _| op.lockdep.table.set_settled(step, task.contexts()));
     }
 }
 
-const TOO_MANY_CHAINS: &str = "BUG: MAX_LOCKDEP_CHAINS too low!";
-
-/// How a lock is acquired, as far as dependencies care.
-pub(crate) fn trace(site: u32, task: &TaskState) -> Trace {
-    Trace {
-        site,
-        task: task.id(),
-    }
-}
-
-/// The conflict bits of a new usage bit: the opposite direction, and for writers' bits also readers.
-pub(crate) fn conflicts(bit: UsageBit) -> [Option<UsageBit>; 2] {
-    let opposite = bit.exclusive();
-    [
-        Some(opposite),
-        (!bit.is_read()).then(|| opposite.with_read(true)),
-    ]
-}
-
-/// Both bits that a search for a class in conflict with `bit` looks for.
-pub(crate) fn conflict_mask(bit: UsageBit) -> Usage {
-    Usage(bit.exclusive().mask().0 | bit.exclusive().with_read(true).mask().0)
-}
-
-/// `only_xr` of a held lock as the root of a search from it.
-pub(crate) fn root_only_xr(read: Read, forwards: bool) -> bool {
-    if forwards {
-        read == Read::Recursive
-    } else {
-        read.is_read()
+impl TaskState {
+    /// The limit that the locks held in this context put on the next one.
+    fn wait_limit(&self) -> WaitLimit {
+        match self.held().last() {
+            Some(top) if !self.is_chain_head() => top.wait(),
+            _ => WaitLimit::NONE,
+        }
     }
 }

@@ -1,9 +1,9 @@
 //! What a new usage bit or a new dependency is checked against.
 
-use crate::acquire::{conflict_mask, conflicts, root_only_xr, trace};
-use crate::engine::Op;
 use crate::graph::{Deps, Graph, Slot};
-use crate::report::Detail;
+use crate::key::Read;
+use crate::op::Op;
+use crate::report::{Detail, Trace};
 use crate::search::{Direction, Search};
 use crate::task::{Held, Request, TaskState};
 use crate::usage::{Usage, UsageBit};
@@ -20,26 +20,25 @@ impl Op<'_> {
     /// `mark_lock()`: sets a usage bit, then checks what it means. The bit stays set after a report.
     pub(crate) fn mark_lock(
         &mut self,
+        graph: &mut Graph,
         task: &TaskState,
         lock: &Request,
         bit: UsageBit,
         acquiring: Option<&Request>,
     ) {
-        if self.lockdep.word(lock.class).usage().contains(bit) {
+        if !self.lockdep.is_enabled() {
             return;
         }
-        let mut graph = self.lockdep.graph();
         let Some(slot) = graph.slot(lock.class) else {
             return;
         };
-        if !self
+        let set = self
             .lockdep
-            .set_usage(&mut graph, slot, bit, trace(self.site, task))
-            || bit.state().is_none()
-        {
-            return;
+            .set_usage(graph, slot, bit, trace(self.site, task));
+        // Without any class that has the opposite bit there is nothing to search for.
+        if set && bit.state().is_some() && graph.usage.intersects(conflict_mask(bit)) {
+            self.check_usage(graph, task, lock, slot, bit, acquiring);
         }
-        self.check_usage(&mut graph, task, lock, slot, bit, acquiring);
     }
 
     /// `mark_lock_irq()`.
@@ -114,15 +113,9 @@ impl Op<'_> {
     }
 
     /// The body of `validate_chain()` for a sequence that was not seen before.
-    pub(crate) fn add_dependencies(
-        &mut self,
-        graph: &mut Graph,
-        task: &TaskState,
-        next: &Request,
-        head: bool,
-    ) {
+    pub(crate) fn add_dependencies(&mut self, graph: &mut Graph, task: &TaskState, next: &Request) {
         match self.check_deadlock(graph, task, next) {
-            SameClass::Fine if !head => self.check_prevs_add(graph, task, next),
+            SameClass::Fine if !task.is_chain_head() => self.check_prevs_add(graph, task, next),
             SameClass::Fine | SameClass::Nested | SameClass::Deadlock => {}
         }
     }
@@ -131,11 +124,11 @@ impl Op<'_> {
     fn check_deadlock(&mut self, graph: &mut Graph, task: &TaskState, next: &Request) -> SameClass {
         let mut nested = false;
         for held in task.held() {
-            nested |= next.nest == Some(held.map);
-            if held.class != next.class {
+            nested |= next.nest == Some(held.map());
+            if held.class() != next.class {
                 continue;
             }
-            if next.read == crate::Read::Recursive && held.read().is_read() {
+            if next.read == Read::Recursive && held.read().is_read() {
                 continue;
             }
             if nested {
@@ -156,7 +149,7 @@ impl Op<'_> {
     ) {
         let detail = Detail::Recursive {
             class: graph.class_ref(next.class, self.lockdep.word(next.class).usage()),
-            same_instance: prev.map == next.map,
+            same_instance: prev.map() == next.map,
             prev_read: prev.read(),
             next_read: next.read,
         };
@@ -192,7 +185,7 @@ impl Op<'_> {
         next: &Request,
         distance: u16,
     ) {
-        let (Some(from), Some(to)) = (graph.slot(prev.class), graph.slot(next.class)) else {
+        let (Some(from), Some(to)) = (graph.slot(prev.class()), graph.slot(next.class)) else {
             return;
         };
         if self.closes_cycle(graph, task, prev, next, [from, to]) {
@@ -206,7 +199,7 @@ impl Op<'_> {
             let message = "BUG: MAX_LOCKDEP_ENTRIES too low!";
             return self.report(graph, task, Some(next), Detail::LockdepOff { message });
         }
-        let traces = [trace(prev.site, task), trace(next.site, task)];
+        let traces = [trace(prev.site(), task), trace(next.site, task)];
         if graph.add_edge(from, to, Deps::of(prev.read(), next.read), distance, traces) {
             self.lockdep.changed();
         }
@@ -257,6 +250,9 @@ impl Op<'_> {
         next: &Request,
         [from, to]: [Slot; 2],
     ) -> bool {
+        if !graph.usage.intersects(Usage::USED_IN) || !graph.usage.intersects(Usage::ENABLED) {
+            return false;
+        }
         let back = self.usage_search(from, root_only_xr(prev.read(), false), Direction::Backwards);
         let forth = self.usage_search(to, root_only_xr(next.read, true), Direction::Forwards);
         let mut usage = Usage::EMPTY;
@@ -328,5 +324,35 @@ impl Graph {
         self.search(search, |graph, class, only_xr| {
             graph.class(class).usage.visible(only_xr).intersects(wanted)
         })
+    }
+}
+
+fn trace(site: u32, task: &TaskState) -> Trace {
+    Trace {
+        site,
+        task: task.id(),
+    }
+}
+
+/// The conflict bits of a new usage bit: the opposite direction, and for writers' bits also readers.
+fn conflicts(bit: UsageBit) -> [Option<UsageBit>; 2] {
+    let opposite = bit.exclusive();
+    [
+        Some(opposite),
+        (!bit.is_read()).then(|| opposite.with_read(true)),
+    ]
+}
+
+/// Both bits that a search for a class in conflict with `bit` looks for.
+fn conflict_mask(bit: UsageBit) -> Usage {
+    Usage(bit.exclusive().mask().0 | bit.exclusive().with_read(true).mask().0)
+}
+
+/// `only_xr` of a held lock as the root of a search from it.
+fn root_only_xr(read: Read, forwards: bool) -> bool {
+    if forwards {
+        read == Read::Recursive
+    } else {
+        read.is_read()
     }
 }

@@ -1,8 +1,9 @@
 //! Interrupt state and what enabling interrupts means for the locks held.
 
-use crate::engine::{Lockdep, Op};
+use crate::engine::Lockdep;
+use crate::op::Op;
 use crate::report::Outcome;
-use crate::task::{SOFTIRQ_DISABLE_OFFSET, SOFTIRQ_MASK, TaskState};
+use crate::task::TaskState;
 use crate::usage::{UsageBit, UsageState};
 
 impl Lockdep {
@@ -48,10 +49,9 @@ impl Lockdep {
     /// The first new report that this raised.
     pub fn local_bh_enable(&self, task: &mut TaskState, site: u32) -> Outcome {
         task.hardirqs_off();
-        if task.preempt_count() & SOFTIRQ_MASK == SOFTIRQ_DISABLE_OFFSET {
+        if task.drop_bh_level() {
             task.set_softirqs_on();
         }
-        task.drop_bh_level();
         self.hardirqs_on(task, site)
     }
 
@@ -92,11 +92,10 @@ impl Op<'_> {
     /// `mark_held_locks()`: bottom to top, in all contexts.
     fn mark_held(&mut self, task: &TaskState, state: UsageState) {
         for held in task.held().iter().filter(|held| held.check()) {
-            if !self.lockdep.is_enabled() {
-                return;
-            }
             let bit = UsageBit::enabled(state).with_read(held.read().is_read());
-            self.mark_lock(task, &held.request(), bit, None);
+            if !self.lockdep.word(held.class()).usage().contains(bit) {
+                self.locked(|op, graph| op.mark_lock(graph, task, &held.request(), bit, None));
+            }
         }
     }
 }

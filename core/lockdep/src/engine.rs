@@ -1,15 +1,13 @@
 //! The validator value: configuration, keys, reset, and what is shared between threads.
 
 use crate::graph::{Graph, Slot};
-use crate::key::{ClassId, Key, KeyInfo, LockMap, LockType, MAX_SUBCLASSES, WaitType};
+use crate::key::{ClassId, Key, KeyInfo, LockType, MAX_SUBCLASSES, WaitType};
 use crate::published::Published;
-use crate::report::{Detail, HeldLock, Outcome, Report, ReportId};
+use crate::report::{Report, ReportId};
 use crate::search::SearchMode;
-use crate::sync::{AtomicBool, AtomicU64, GraphLock, Ordering};
+use crate::sync::{AtomicBool, AtomicU64, GraphGuard, GraphLock, Ordering};
 use crate::table::ChainTable;
-use crate::task::{Held, Request, TaskState};
 use crate::usage::{Usage, UsageBit};
-use core::num::NonZeroU32;
 use std::sync::Arc;
 
 /// What happens after a report.
@@ -152,7 +150,7 @@ impl Lockdep {
                 ..KeyInfo::waiting(*name, inner)
             });
         }
-        lockdep.register_rcu_classes();
+        lockdep.register_rcu_classes(&mut lockdep.graph());
         lockdep
     }
 
@@ -202,17 +200,15 @@ impl Lockdep {
             self.word_cell(class.id).store(info, Ordering::Relaxed);
         }
         graph.clear();
-        drop(graph);
-        self.register_rcu_classes();
+        self.register_rcu_classes(&mut graph);
         self.changes.store(0, Ordering::Relaxed);
         self.enabled.store(true, Ordering::Relaxed);
     }
 
     /// The RCU maps' classes exist from boot on; they never take part in dependencies.
-    fn register_rcu_classes(&self) {
-        let mut graph = self.graph();
+    fn register_rcu_classes(&self, graph: &mut Graph) {
         for key in 0..RCU_NAMES.len() as u16 {
-            self.register(&mut graph, ClassId::of(Key(key), 0));
+            self.register(graph, ClassId::of(Key(key), 0));
         }
     }
 
@@ -233,7 +229,7 @@ impl Lockdep {
         self.enabled.store(false, Ordering::Relaxed);
     }
 
-    pub(crate) fn graph(&self) -> impl core::ops::DerefMut<Target = Graph> {
+    pub(crate) fn graph(&self) -> GraphGuard<'_, Graph> {
         self.graph.lock()
     }
 
@@ -267,8 +263,10 @@ impl Lockdep {
         true
     }
 
+    /// To be called with the graph lock held.
     pub(crate) fn changed(&self) {
-        self.changes.fetch_add(1, Ordering::Relaxed);
+        self.changes
+            .store(self.changes.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
     /// How often the graph changed since the last reset: new edges, new kinds of edges, new usage bits.
@@ -296,130 +294,11 @@ impl Lockdep {
     }
 }
 
-/// The operation that is being executed: who does what, where.
-pub(crate) struct Op<'a> {
-    pub(crate) lockdep: &'a Lockdep,
-    pub(crate) site: u32,
-    /// The first new report of this operation.
-    pub(crate) raised: Option<ReportId>,
-}
-
-impl<'a> Op<'a> {
-    pub(crate) fn new(lockdep: &'a Lockdep, site: u32) -> Self {
-        Self {
-            lockdep,
-            site,
-            raised: None,
-        }
-    }
-
-    pub(crate) fn outcome(self) -> Outcome {
-        self.raised.map_or(Ok(()), Err)
-    }
-
-    /// Makes a report, unless lockdep is off or the same report was made before.
-    #[cold]
-    pub(crate) fn report(
-        &mut self,
-        graph: &mut Graph,
-        task: &TaskState,
-        acquiring: Option<&Request>,
-        detail: Detail,
-    ) {
-        let lockdep = self.lockdep;
-        if !lockdep.is_enabled() {
-            return;
-        }
-        let kind = detail.kind();
-        if kind == crate::Kind::LockdepOff
-            || kind.switches_off() && lockdep.config.mode == Mode::OneShot
-        {
-            lockdep.switch_off();
-        }
-        if !graph.seen.insert(detail.identity(self.site)) {
-            return;
-        }
-        let id = ReportId(NonZeroU32::MIN.saturating_add(graph.reports.len() as u32));
-        let held = task
-            .held()
-            .iter()
-            .map(|held| held_lock(lockdep, graph, &held.request(), held.irq_context()));
-        let report = Report {
-            id,
-            detail,
-            task: task.id(),
-            site: self.site,
-            acquiring: acquiring
-                .map(|request| held_lock(lockdep, graph, request, task.irq_context())),
-            held: held.collect(),
-            reclaim_fs: lockdep.config.reclaim_fs,
-        };
-        graph.reports.push(report);
-        self.raised.get_or_insert(id);
-    }
-
-    /// [`Op::report`] for those that need nothing of the graph.
-    #[cold]
-    pub(crate) fn report_alone(&mut self, task: &TaskState, detail: Detail) {
-        let lockdep = self.lockdep;
-        self.report(&mut lockdep.graph(), task, None, detail);
-    }
-
-    pub(crate) fn warn_on(&mut self, task: &TaskState, condition: &'static str) {
-        self.report_alone(task, Detail::DebugLocksWarn { condition });
-    }
-
-    pub(crate) fn unlock_imbalance(&mut self, task: &TaskState, map: LockMap) {
-        let lockdep = self.lockdep;
-        let mut graph = lockdep.graph();
-        let lock = graph.keys[map.key.index()].name.clone();
-        self.report(
-            &mut graph,
-            task,
-            None,
-            Detail::BadUnlock {
-                map,
-                lock,
-                depth: task.depth(),
-            },
-        );
-    }
-}
-
-fn held_lock(lockdep: &Lockdep, graph: &Graph, request: &Request, irq_context: u8) -> HeldLock {
-    HeldLock {
-        class: graph.class_ref(request.class, lockdep.word(request.class).usage()),
-        map: request.map,
-        read: request.read,
-        trylock: request.trylock,
-        irq_context,
-        references: request.references,
-        site: request.site,
-    }
-}
-
-impl Held {
-    /// `match_held_lock()`. The warning for a counted entry without nest lock comes before classes are
-    /// compared, whatever the lock asked for.
-    pub(crate) fn matches(&self, map: LockMap, task: &TaskState, op: &mut Op<'_>) -> bool {
-        if self.map == map {
-            return true;
-        }
-        if self.references == 0 {
-            return false;
-        }
-        let class = ClassId::of(map.key, 0);
-        if !op.lockdep.word(class).is_registered() {
-            return false;
-        }
-        if self.nest().is_none() {
-            op.warn_on(task, "!hlock->nest_lock");
-            return false;
-        }
-        self.class == class
-    }
-}
-
 pub(crate) fn is_rcu(class: ClassId) -> bool {
     class.key().index() < RCU_NAMES.len()
+}
+
+/// Sets bits of a word that is only written with the graph lock held, so that load and store suffice.
+pub(crate) fn add_bits(word: &AtomicU64, bits: u64) {
+    word.store(word.load(Ordering::Relaxed) | bits, Ordering::Relaxed);
 }

@@ -111,6 +111,8 @@ pub(crate) struct Graph {
     slots: Vec<Slot>,
     classes: Vec<Class>,
     registered: usize,
+    /// Every usage bit that any class has.
+    pub(crate) usage: Usage,
     pub(crate) nodes: ChainNodes,
     pub(crate) validated_chains: usize,
     /// Edges in the order they were added.
@@ -217,6 +219,7 @@ impl Graph {
         }
         class.usage.insert(bit);
         class.traces[bit.index()] = trace;
+        self.usage.insert(bit);
         true
     }
 
@@ -234,9 +237,9 @@ impl Graph {
             class.usage = Usage::EMPTY;
             class.after.clear();
             class.before.clear();
-            class.traces = [Trace::default(); USAGE_BITS];
         }
         self.registered = 0;
+        self.usage = Usage::EMPTY;
         self.validated_chains = 0;
         self.edges.clear();
         self.reports.clear();

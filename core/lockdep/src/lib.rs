@@ -60,6 +60,7 @@ mod context;
 mod engine;
 mod graph;
 mod key;
+mod op;
 mod published;
 mod query;
 mod release;

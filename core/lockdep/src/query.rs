@@ -1,7 +1,8 @@
 //! Questions and assertions about what is held: queries, pins, sleeping, ends of tasks and of locks.
 
-use crate::engine::{Lockdep, Op};
+use crate::engine::Lockdep;
 use crate::key::{Acquire, Key, LockMap, Read};
+use crate::op::Op;
 use crate::report::{Detail, Outcome, Rcu};
 use crate::task::TaskState;
 
@@ -64,14 +65,10 @@ impl Lockdep {
     ) -> Outcome {
         let mut op = Op::new(self, site);
         if self.is_enabled() && !op.is_held(task, map, read) && self.is_enabled() {
-            let mut graph = self.graph();
-            let lock = graph.keys[map.key.index()].name.clone();
-            op.report(
-                &mut graph,
-                task,
-                None,
-                Detail::AssertHeld { map, lock, read },
-            );
+            op.locked(|op, graph| {
+                let lock = graph.keys[map.key.index()].name.clone();
+                op.report(graph, task, None, Detail::AssertHeld { map, lock, read });
+            });
         }
         op.outcome()
     }
@@ -87,8 +84,8 @@ impl Lockdep {
         let mut op = Op::new(self, site);
         match op.find_anywhere(task, map) {
             Some(at) => {
-                let pins = &mut task.held[at].pins;
-                *pins = pins.saturating_add(COOKIE);
+                let held = &mut task.held_mut()[at];
+                held.set_pins(held.pins().saturating_add(COOKIE));
             }
             None => op.report_alone(
                 task,
@@ -116,7 +113,7 @@ impl Lockdep {
         }
         let mut op = Op::new(self, site);
         match op.find_anywhere(task, map) {
-            Some(at) if task.held[at].pins == 0 => {
+            Some(at) if task.held()[at].pins() == 0 => {
                 op.report_alone(
                     task,
                     Detail::Warn {
@@ -124,7 +121,10 @@ impl Lockdep {
                     },
                 );
             }
-            Some(at) => task.held[at].pins -= cookie.0.min(task.held[at].pins),
+            Some(at) => {
+                let held = &mut task.held_mut()[at];
+                held.set_pins(held.pins().saturating_sub(cookie.0));
+            }
             None => op.report_alone(
                 task,
                 Detail::Warn {
@@ -203,10 +203,11 @@ impl Lockdep {
     /// The first new report that this raised.
     pub fn check_no_locks_freed(&self, task: &TaskState, map: LockMap, site: u32) -> Outcome {
         let mut op = Op::new(self, site);
-        if let Some(held) = task.held().iter().find(|held| held.map == map) {
-            let mut graph = self.graph();
-            let class = graph.class_ref(held.class, self.word(held.class).usage());
-            op.report(&mut graph, task, None, Detail::HeldLockFreed { class });
+        if let Some(held) = task.held().iter().find(|held| held.map() == map) {
+            op.locked(|op, graph| {
+                let class = graph.class_ref(held.class(), self.word(held.class()).usage());
+                op.report(graph, task, None, Detail::HeldLockFreed { class });
+            });
         }
         op.outcome()
     }
@@ -244,13 +245,13 @@ impl Op<'_> {
     /// `__lock_is_held()`: the lowest entry that matches decides.
     pub(crate) fn is_held(&mut self, task: &TaskState, map: LockMap, read: Option<bool>) -> bool {
         self.find_anywhere(task, map)
-            .is_some_and(|at| read.is_none_or(|read| read == task.held[at].read().is_read()))
+            .is_some_and(|at| read.is_none_or(|read| read == task.held()[at].read().is_read()))
     }
 
     /// The lowest matching entry, in whatever context.
     fn find_anywhere(&mut self, task: &TaskState, map: LockMap) -> Option<usize> {
         task.held()
             .iter()
-            .position(|held| held.matches(map, task, self))
+            .position(|held| self.matches(held, map, task))
     }
 }

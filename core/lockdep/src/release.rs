@@ -1,27 +1,20 @@
 //! `lock_release()`, `lock_downgrade()` and `lock_set_subclass()`.
 
 use crate::acquire::Acquired;
-use crate::engine::{Lockdep, Op};
+use crate::engine::Lockdep;
 use crate::key::{LockMap, Read};
+use crate::op::Op;
 use crate::report::{Detail, Outcome};
-use crate::task::{Held, TaskState};
+use crate::task::TaskState;
 
 impl Lockdep {
     /// `lock_release()`. Locks above the released one are acquired again, with all checks, as in the kernel.
     ///
     /// # Errors
     /// The first new report that this raised.
-    #[inline]
+    #[inline(always)]
     pub fn release(&self, task: &mut TaskState, map: LockMap, site: u32) -> Outcome {
-        if let Some(top) = task.depth.checked_sub(1)
-            && let Some(held) = task.held.get(top as usize)
-            && held.map == map
-            && held.references == 0
-            && held.pins == 0
-            && self.is_enabled()
-        {
-            task.chain = held.prev_chain;
-            task.depth = top;
+        if self.is_enabled() && task.pop(map) {
             return Ok(());
         }
         self.release_checked(task, map, site)
@@ -46,7 +39,7 @@ impl Lockdep {
         let Some(at) = op.find_to_change(task, map) else {
             return op.outcome();
         };
-        if task.held[at].read().is_read() {
+        if task.held()[at].read().is_read() {
             op.report_alone(
                 task,
                 Detail::Warn {
@@ -54,8 +47,8 @@ impl Lockdep {
                 },
             );
         }
-        task.held[at].set_read(Read::Shared);
-        task.held[at].site = site;
+        task.held_mut()[at].set_read(Read::Shared);
+        task.held_mut()[at].set_site(site);
         let merged = op.reacquire_from(task, at, at);
         op.check_merged(task, merged, MERGED);
         op.outcome()
@@ -79,7 +72,7 @@ impl Lockdep {
         let Some(class) = op.class(task, map, subclass) else {
             return op.outcome();
         };
-        task.held[at].class = class;
+        task.held_mut()[at].set_class(class);
         let merged = op.reacquire_from(task, at, at);
         op.check_merged(task, merged, DEPTH_MISMATCH);
         op.outcome()
@@ -105,7 +98,7 @@ impl Op<'_> {
         let Some(at) = self.find_held(task, map) else {
             return self.unlock_imbalance(task, map);
         };
-        if task.held[at].pins != 0 {
+        if task.held()[at].pins() != 0 {
             self.report_alone(
                 task,
                 Detail::Warn {
@@ -113,12 +106,11 @@ impl Op<'_> {
                 },
             );
         }
-        let held = &mut task.held[at];
-        if held.references != 0 {
-            held.references -= 1;
-            if held.references != 0 {
-                return;
-            }
+        let held = &mut task.held_mut()[at];
+        let references = held.references().saturating_sub(1);
+        held.set_references(references);
+        if references != 0 {
+            return;
         }
         let merged = self.reacquire_from(task, at, at + 1);
         self.check_merged(task, merged, DEPTH_MISMATCH);
@@ -132,7 +124,7 @@ impl Op<'_> {
             if held.irq_context() != context {
                 return None;
             }
-            if held.matches(map, task, self) {
+            if self.matches(held, map, task) {
                 return Some(at);
             }
         }
@@ -156,16 +148,19 @@ impl Op<'_> {
 
     /// Cuts the stack at `at` and acquires what was at `first` and above again (`reacquire_held_locks()`).
     fn reacquire_from(&mut self, task: &mut TaskState, at: usize, first: usize) -> Merged {
-        let upper: [Held; crate::MAX_LOCK_DEPTH] = task.held;
         let depth = task.depth();
-        task.depth = at as u32;
-        task.chain = upper[at].prev_chain;
+        task.truncate(at);
         let mut merged = Merged {
             first: false,
             others: 0,
             abandoned: false,
         };
-        for (n, held) in upper[first..depth].iter().enumerate() {
+        for n in first..depth {
+            // What is pushed lands at or below `n`.
+            let held = task.entry(n);
+            if self.lockdep.reacquire_settled(task, &held) {
+                continue;
+            }
             match self.acquire(task, &held.request()) {
                 Acquired::Abandoned => {
                     return Merged {
@@ -174,7 +169,7 @@ impl Op<'_> {
                     };
                 }
                 Acquired::Pushed => {}
-                Acquired::Merged if n == 0 => merged.first = true,
+                Acquired::Merged if n == first => merged.first = true,
                 Acquired::Merged => merged.others += 1,
             }
         }

@@ -10,6 +10,9 @@ use loom::sync::{Mutex, MutexGuard};
 #[cfg(not(loom))]
 use std::sync::{Mutex, MutexGuard};
 
+/// Possession of the graph lock.
+pub(crate) type GraphGuard<'a, T> = MutexGuard<'a, T>;
+
 /// The kernel's `graph_lock`: everything that changes classes, edges or chains holds it.
 pub(crate) struct GraphLock<T>(Mutex<T>);
 
@@ -20,7 +23,7 @@ impl<T> GraphLock<T> {
 
     /// A panic while the lock was held can only leave a half-written report or edge behind, which
     /// is no reason to take a second thread down as well, so poisoning is ignored.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+    pub(crate) fn lock(&self) -> GraphGuard<'_, T> {
         self.0
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)

@@ -202,7 +202,7 @@ impl ChainTable {
 
     fn set(&self, step: Step, bits: u64) {
         if let Some(slot) = self.slots().find(step) {
-            slot.found.fetch_or(bits, Ordering::Relaxed);
+            crate::engine::add_bits(&slot.found, bits);
         }
     }
 

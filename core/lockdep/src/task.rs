@@ -1,27 +1,25 @@
 //! What lockdep keeps per task: the held stack and the context the task is in.
 
-use crate::key::{ClassId, LockMap, Read};
-use crate::table::{ROOT, WaitLimit};
+use crate::key::{ClassId, Key, LockMap, Read};
+use crate::table::{Found, ROOT, WaitLimit};
 
 /// Most locks a task may hold (`MAX_LOCK_DEPTH`).
 pub const MAX_LOCK_DEPTH: usize = 48;
 
-pub(crate) const HARDIRQ_OFFSET: u32 = 0x1_0000;
-pub(crate) const SOFTIRQ_DISABLE_OFFSET: u32 = 0x200;
-pub(crate) const SOFTIRQ_MASK: u32 = 0xff00;
+const HARDIRQ_OFFSET: u32 = 0x1_0000;
+const SOFTIRQ_DISABLE_OFFSET: u32 = 0x200;
 
-/// An entry of the held stack (`struct held_lock`).
+/// An entry of the held stack (`struct held_lock`), packed into four words so that what one operation stores the next
+/// one loads whole.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Held {
-    pub(crate) map: LockMap,
+    map: u64,
+    /// The nest lock, 0 if none.
     nest: u64,
-    pub(crate) site: u32,
-    /// The task's sequence before this lock.
-    pub(crate) prev_chain: u32,
-    pub(crate) class: ClassId,
-    pub(crate) references: u16,
-    pub(crate) pins: u16,
-    flags: u16,
+    /// Site in the low half; in the high half the task's sequence with this lock.
+    at: u64,
+    /// Class, references, pins and flags, 16 bits each.
+    state: u64,
 }
 
 const TRYLOCK: u16 = 1 << 2;
@@ -29,6 +27,12 @@ const CHECK: u16 = 1 << 3;
 const HARDIRQS_OFF: u16 = 1 << 4;
 const CONTEXT_SHIFT: u32 = 5;
 const WAIT_SHIFT: u32 = 8;
+
+const REFERENCES_SHIFT: u32 = 16;
+const PINS_SHIFT: u32 = 32;
+const FLAGS_SHIFT: u32 = 48;
+/// References or pins: not released by just dropping the entry.
+const ENTANGLED: u64 = 0xffff_ffff << REFERENCES_SHIFT;
 
 /// What an acquisition pushes, apart from the sequence it continues.
 #[derive(Clone, Copy)]
@@ -47,127 +51,179 @@ pub(crate) struct Request {
 }
 
 impl Held {
-    const EMPTY: Self = Self {
-        map: LockMap {
-            key: crate::key::Key(0),
-            instance: 0,
-        },
+    /// Below the bottom of the stack: the empty sequence in any context.
+    const BOTTOM: Self = Self {
+        map: u64::MAX,
         nest: 0,
-        site: 0,
-        prev_chain: ROOT,
-        class: ClassId(0),
-        references: 0,
-        pins: 0,
-        flags: 0,
+        at: (ROOT as u64) << 32,
+        state: 0,
     };
 
-    /// The entry of a checked, blocking acquisition without a nest lock.
+    /// The entry of a checked, blocking acquisition without a nest lock, in the context of `task`.
     #[inline]
-    pub(crate) fn plain(
+    fn plain(
         map: LockMap,
         class: ClassId,
         read: Read,
         site: u32,
         task: &TaskState,
-        wait: WaitLimit,
+        found: Found,
     ) -> Self {
-        let off = if task.hardirqs_enabled() {
-            0
-        } else {
-            HARDIRQS_OFF
-        };
-        let flags = read as u16
-            | CHECK
-            | off
-            | u16::from(task.irq_context()) << CONTEXT_SHIFT
-            | u16::from(wait.0) << WAIT_SHIFT;
+        let flags = task.plain_flags | read as u16 | u16::from(found.wait().0) << WAIT_SHIFT;
         Self {
-            map,
+            map: pack(map),
             nest: 0,
-            site,
-            prev_chain: task.chain,
-            class,
-            references: 0,
-            pins: 0,
-            flags,
+            at: u64::from(site) | u64::from(found.node()) << 32,
+            state: u64::from(class.0) | u64::from(flags) << FLAGS_SHIFT,
         }
     }
 
-    pub(crate) fn new(request: &Request, task: &TaskState, wait: WaitLimit) -> Self {
+    fn new(request: &Request, task: &TaskState, found: Found) -> Self {
         let flag = |on: bool, bit: u16| if on { bit } else { 0 };
+        let flags = request.read as u16
+            | flag(request.trylock, TRYLOCK)
+            | flag(request.check, CHECK)
+            | flag(request.hardirqs_off, HARDIRQS_OFF)
+            | u16::from(task.irq_context()) << CONTEXT_SHIFT
+            | u16::from(found.wait().0) << WAIT_SHIFT;
         Self {
-            map: request.map,
-            nest: request.nest.map_or(0, pack),
-            site: request.site,
-            prev_chain: task.chain,
-            class: request.class,
-            references: request.references,
-            pins: request.pins,
-            flags: request.read as u16
-                | flag(request.trylock, TRYLOCK)
-                | flag(request.check, CHECK)
-                | flag(request.hardirqs_off, HARDIRQS_OFF)
-                | u16::from(task.irq_context()) << CONTEXT_SHIFT
-                | u16::from(wait.0) << WAIT_SHIFT,
+            map: pack(request.map),
+            nest: request.nest.map_or(0, |nest| pack(nest) + NEST_OFFSET),
+            at: u64::from(request.site) | u64::from(found.node()) << 32,
+            state: u64::from(request.class.0)
+                | u64::from(request.references) << REFERENCES_SHIFT
+                | u64::from(request.pins) << PINS_SHIFT
+                | u64::from(flags) << FLAGS_SHIFT,
         }
     }
 
     /// The request that acquires this entry again (`reacquire_held_locks()`).
     pub(crate) fn request(&self) -> Request {
         Request {
-            map: self.map,
-            class: self.class,
+            map: self.map(),
+            class: self.class(),
             trylock: self.trylock(),
             read: self.read(),
             check: self.check(),
-            hardirqs_off: self.flags & HARDIRQS_OFF != 0,
+            hardirqs_off: self.flags() & HARDIRQS_OFF != 0,
             nest: self.nest(),
-            references: self.references,
-            pins: self.pins,
+            references: self.references(),
+            pins: self.pins(),
             sync: false,
-            site: self.site,
+            site: self.site(),
         }
     }
 
+    /// True for an entry of [`Held::plain`] that `task` would push just so in its present context.
+    #[inline]
+    pub(crate) fn is_plain(&self, task: &TaskState) -> bool {
+        const VARIABLE: u16 = 3 | 15 << WAIT_SHIFT;
+        self.nest == 0
+            && self.state & ENTANGLED == 0
+            && self.flags() & !VARIABLE == task.plain_flags
+    }
+
+    /// True if the entry is for `map`, and releasing that is all there is to do.
+    #[inline]
+    pub(crate) fn is_simply(&self, map: LockMap) -> bool {
+        self.map == pack(map) && self.state & ENTANGLED == 0
+    }
+
+    pub(crate) fn map(&self) -> LockMap {
+        unpack(self.map)
+    }
+
     pub(crate) fn nest(&self) -> Option<LockMap> {
-        (self.nest != 0).then(|| unpack(self.nest))
+        (self.nest != 0).then(|| unpack(self.nest - NEST_OFFSET))
+    }
+
+    pub(crate) fn site(&self) -> u32 {
+        self.at as u32
+    }
+
+    pub(crate) fn set_site(&mut self, site: u32) {
+        self.at = self.at >> 32 << 32 | u64::from(site);
+    }
+
+    /// The task's sequence with this lock (`curr_chain_key` after it was pushed).
+    #[inline]
+    fn chain(&self) -> u32 {
+        (self.at >> 32) as u32
+    }
+
+    #[inline]
+    pub(crate) fn class(&self) -> ClassId {
+        ClassId(self.state as u16)
+    }
+
+    pub(crate) fn set_class(&mut self, class: ClassId) {
+        self.set(0, class.0);
+    }
+
+    pub(crate) fn references(&self) -> u16 {
+        (self.state >> REFERENCES_SHIFT) as u16
+    }
+
+    pub(crate) fn set_references(&mut self, references: u16) {
+        self.set(REFERENCES_SHIFT, references);
+    }
+
+    pub(crate) fn pins(&self) -> u16 {
+        (self.state >> PINS_SHIFT) as u16
+    }
+
+    pub(crate) fn set_pins(&mut self, pins: u16) {
+        self.set(PINS_SHIFT, pins);
     }
 
     #[inline]
     pub(crate) fn read(&self) -> Read {
-        Read::from_bits(self.flags)
+        Read::from_bits(self.flags())
     }
 
     pub(crate) fn set_read(&mut self, read: Read) {
-        self.flags = self.flags & !3 | read as u16;
+        self.set(FLAGS_SHIFT, self.flags() & !3 | read as u16);
     }
 
     pub(crate) fn trylock(&self) -> bool {
-        self.flags & TRYLOCK != 0
+        self.flags() & TRYLOCK != 0
     }
 
     pub(crate) fn check(&self) -> bool {
-        self.flags & CHECK != 0
+        self.flags() & CHECK != 0
     }
 
     #[inline]
     pub(crate) fn irq_context(&self) -> u8 {
-        (self.flags >> CONTEXT_SHIFT) as u8 & 3
+        (self.flags() >> CONTEXT_SHIFT) as u8 & 3
     }
 
     pub(crate) fn wait(&self) -> WaitLimit {
-        WaitLimit((self.flags >> WAIT_SHIFT) as u8 & 15)
+        WaitLimit((self.flags() >> WAIT_SHIFT) as u8 & 15)
+    }
+
+    #[inline]
+    fn flags(&self) -> u16 {
+        (self.state >> FLAGS_SHIFT) as u16
+    }
+
+    fn set(&mut self, shift: u32, field: u16) {
+        self.state = self.state & !(0xffff << shift) | u64::from(field) << shift;
     }
 }
 
+/// Makes every nest lock's word differ from 0.
+const NEST_OFFSET: u64 = 1 << 32;
+
+#[inline]
 fn pack(map: LockMap) -> u64 {
-    (u64::from(map.key.0) + 1) << 32 | u64::from(map.instance)
+    u64::from(map.key.0) << 32 | u64::from(map.instance)
 }
 
-fn unpack(nest: u64) -> LockMap {
+fn unpack(map: u64) -> LockMap {
     LockMap {
-        key: crate::key::Key((nest >> 32) as u16 - 1),
-        instance: nest as u32,
+        key: Key((map >> 32) as u16),
+        instance: map as u32,
     }
 }
 
@@ -186,29 +242,33 @@ pub struct TaskState {
     reclaim_fs: bool,
     hardirq_depth: u16,
     softirq_depth: u16,
-    preempt_count: u32,
-    /// One bit that stands for the context, as [`crate::table::Found::is_settled`] wants it.
+    preempt_depth: u32,
+    bh_depth: u16,
+    /// One bit that stands for the context, as [`Found::is_settled`] wants it.
     contexts: u32,
-    pub(crate) depth: u32,
-    pub(crate) chain: u32,
-    pub(crate) held: [Held; MAX_LOCK_DEPTH],
+    /// The flags of [`Held::plain`], as far as the context determines them.
+    plain_flags: u16,
+    depth: u32,
+    /// Entry 0 is [`Held::BOTTOM`].
+    stack: [Held; MAX_LOCK_DEPTH + 1],
 }
 
 impl TaskState {
     /// A task that holds nothing, outside interrupts, with hard and soft interrupts enabled. Reports
     /// name it by `id`.
-    pub fn new(id: u32) -> Self {
+    pub const fn new(id: u32) -> Self {
         Self {
             id,
             context: HARDIRQS_ON | SOFTIRQS_ON,
             reclaim_fs: false,
             hardirq_depth: 0,
             softirq_depth: 0,
-            preempt_count: 0,
+            preempt_depth: 0,
+            bh_depth: 0,
             contexts: 1 << (HARDIRQS_ON | SOFTIRQS_ON),
+            plain_flags: CHECK,
             depth: 0,
-            chain: ROOT,
-            held: [Held::EMPTY; MAX_LOCK_DEPTH],
+            stack: [Held::BOTTOM; MAX_LOCK_DEPTH + 1],
         }
     }
 
@@ -218,9 +278,9 @@ impl TaskState {
         self.reclaim_fs = false;
         self.hardirq_depth = 0;
         self.softirq_depth = 0;
-        self.preempt_count = 0;
+        self.preempt_depth = 0;
+        self.bh_depth = 0;
         self.depth = 0;
-        self.chain = ROOT;
         self.update();
     }
 
@@ -262,7 +322,9 @@ impl TaskState {
 
     /// `preempt_count()`: preemption depth, 0x200 per `local_bh_disable()`, 0x10000 per hard interrupt.
     pub fn preempt_count(&self) -> u32 {
-        self.preempt_count
+        self.preempt_depth
+            + u32::from(self.bh_depth) * SOFTIRQ_DISABLE_OFFSET
+            + u32::from(self.hardirq_depth) * HARDIRQ_OFFSET
     }
 
     /// True inside reclaim of filesystem-capable memory, see [`TaskState::set_reclaim_fs_context`].
@@ -273,13 +335,13 @@ impl TaskState {
     /// `preempt_disable()`.
     #[inline]
     pub fn preempt_disable(&mut self) {
-        self.preempt_count = self.preempt_count.wrapping_add(1);
+        self.preempt_depth = self.preempt_depth.saturating_add(1);
     }
 
     /// `preempt_enable()`.
     #[inline]
     pub fn preempt_enable(&mut self) {
-        self.preempt_count = self.preempt_count.wrapping_sub(1);
+        self.preempt_depth = self.preempt_depth.saturating_sub(1);
     }
 
     /// Enters (true) or leaves reclaim on behalf of a filesystem-capable allocation:
@@ -302,14 +364,17 @@ impl TaskState {
 
     /// `local_bh_disable()`: nests; the first level turns soft interrupts off.
     pub fn local_bh_disable(&mut self) {
-        self.preempt_count = self.preempt_count.wrapping_add(SOFTIRQ_DISABLE_OFFSET);
-        if self.preempt_count & SOFTIRQ_MASK == SOFTIRQ_DISABLE_OFFSET {
+        self.bh_depth = self.bh_depth.saturating_add(1);
+        if self.bh_depth == 1 {
             self.softirqs_off();
         }
     }
 
-    pub(crate) fn drop_bh_level(&mut self) {
-        self.preempt_count = self.preempt_count.wrapping_sub(SOFTIRQ_DISABLE_OFFSET);
+    /// One level of `local_bh_disable()` less; true if it was the last.
+    pub(crate) fn drop_bh_level(&mut self) -> bool {
+        let last = self.bh_depth == 1;
+        self.bh_depth = self.bh_depth.saturating_sub(1);
+        last
     }
 
     /// `lockdep_softirqs_off()`, for callers that keep the count themselves.
@@ -324,7 +389,6 @@ impl TaskState {
     /// `__irq_enter()`: a hard interrupt handler begins. `threaded` says that PREEMPT_RT would run it in
     /// a thread (`lockdep_hardirq_threaded()`). The caller has turned hard interrupts off before.
     pub fn hardirq_enter(&mut self, threaded: bool) {
-        self.preempt_count = self.preempt_count.wrapping_add(HARDIRQ_OFFSET);
         if self.hardirq_depth == 0 {
             self.context &= !THREADED;
         }
@@ -337,7 +401,6 @@ impl TaskState {
 
     /// `__irq_exit()`: the handler ends. Hard interrupts stay as they are.
     pub fn hardirq_exit(&mut self) {
-        self.preempt_count = self.preempt_count.wrapping_sub(HARDIRQ_OFFSET);
         self.hardirq_depth = self.hardirq_depth.saturating_sub(1);
         if self.hardirq_depth == 0 {
             self.context &= !THREADED;
@@ -375,6 +438,12 @@ impl TaskState {
         } else {
             1 << self.context
         };
+        let off = if self.hardirqs_enabled() {
+            0
+        } else {
+            HARDIRQS_OFF
+        };
+        self.plain_flags = CHECK | off | u16::from(self.irq_context()) << CONTEXT_SHIFT;
     }
 
     #[inline]
@@ -397,21 +466,86 @@ impl TaskState {
         }
     }
 
+    /// The held locks, first acquired first.
+    #[inline]
     pub(crate) fn held(&self) -> &[Held] {
-        &self.held[..self.depth as usize]
+        &self.stack[1..=self.depth as usize]
     }
 
-    /// True if the next lock starts a new sequence: nothing held, or only in another context.
+    pub(crate) fn held_mut(&mut self) -> &mut [Held] {
+        &mut self.stack[1..=self.depth as usize]
+    }
+
+    /// Entry `at` of the stack as it was, also above the present depth.
+    pub(crate) fn entry(&self, at: usize) -> Held {
+        self.stack[at + 1]
+    }
+
     #[inline]
-    pub(crate) fn is_chain_head(&self) -> bool {
-        match self
-            .depth
-            .checked_sub(1)
-            .and_then(|top| self.held.get(top as usize))
-        {
-            Some(top) => top.irq_context() != self.irq_context(),
-            None => true,
+    fn top(&self) -> Option<&Held> {
+        self.stack.get(self.depth as usize)
+    }
+
+    /// The sequence that the next lock continues: empty if nothing is held, or nothing in this context.
+    #[inline]
+    pub(crate) fn chain(&self) -> u32 {
+        match self.top() {
+            Some(top) if top.irq_context() == self.irq_context() => top.chain(),
+            _ => ROOT,
         }
+    }
+
+    /// True if the next lock starts a new sequence.
+    pub(crate) fn is_chain_head(&self) -> bool {
+        self.held()
+            .last()
+            .is_none_or(|top| top.irq_context() != self.irq_context())
+    }
+
+    /// Pushes a plain lock if there is room for one more after it.
+    #[inline]
+    pub(crate) fn push_plain(
+        &mut self,
+        map: LockMap,
+        class: ClassId,
+        read: Read,
+        site: u32,
+        found: Found,
+    ) -> bool {
+        let held = Held::plain(map, class, read, site, self, found);
+        let depth = self.depth as usize + 1;
+        if depth >= MAX_LOCK_DEPTH {
+            return false;
+        }
+        self.stack[depth] = held;
+        self.depth = depth as u32;
+        true
+    }
+
+    /// Pushes a lock if there is room. False if the stack is full then.
+    pub(crate) fn push(&mut self, request: &Request, found: Found) -> bool {
+        let held = Held::new(request, self, found);
+        if let Some(entry) = self.stack.get_mut(self.depth as usize + 1) {
+            *entry = held;
+            self.depth += 1;
+        }
+        self.depth() < MAX_LOCK_DEPTH
+    }
+
+    /// Drops the top entry if it is [`Held::is_simply`] the lock.
+    #[inline]
+    pub(crate) fn pop(&mut self, map: LockMap) -> bool {
+        match self.top() {
+            Some(top) if top.is_simply(map) => {
+                self.depth -= 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    pub(crate) fn truncate(&mut self, depth: usize) {
+        self.depth = depth as u32;
     }
 }
 

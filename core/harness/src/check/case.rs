@@ -1,7 +1,8 @@
 //! One program under one set of rules: explored, judged, compared with what is expected.
 
-use super::search::{Bounds, Search, search};
+use super::search::{Bounds, Runtime, Search, search};
 use super::verdict::{Judgement, judge};
+use crate::confirm::confirm_all;
 use crate::finding::{stop_word, subject};
 use crate::program::expect::{Expect, ReportExpect, StateExpect, StopExpect, StopKind, Verdict};
 use crate::program::word::Word;
@@ -76,12 +77,16 @@ impl Case {
         let text = laid_over(&program.rules, &self.under);
         let rules = machine_rules(&text);
         let litmus = Litmus::new(program, &rules)?;
-        let search = search(&litmus, bounds, |_| false);
+        let mut search = search(&litmus, bounds, |_| false);
+        if bounds.runtime != Runtime::Threads {
+            confirm_all(&litmus, &mut search);
+        }
         let judgement = judge(program, &rules, bounds, &search);
-        let differs = self
+        let mut differs = self
             .expect
             .as_ref()
             .map_or_else(Vec::new, |e| differences(e, &search, judgement.verdict));
+        differs.extend(search.faults.iter().map(|f| format!("internal fault: {f}")));
         let rules = if self.under.is_empty() {
             spelled(&text)
         } else {
@@ -117,7 +122,6 @@ fn differences(e: &Expect, found: &Search, verdict: Verdict) -> Vec<String> {
             verdict.word()
         ));
     }
-    out.extend(found.faults.iter().map(|f| format!("internal fault: {f}")));
     out
 }
 

@@ -77,7 +77,7 @@ impl Answer {
 }
 
 impl GraphAnswer {
-    fn new(lockdep: &Lockdep) -> Self {
+    pub(super) fn new(lockdep: &Lockdep) -> Self {
         let graph = lockdep.graph_info();
         let name = |id| {
             graph
@@ -123,7 +123,7 @@ fn flag(on: bool) -> Value {
 }
 
 /// The particulars of a report under the names that the rows use.
-fn fields(detail: &Detail) -> BTreeMap<&'static str, Value> {
+pub(super) fn fields(detail: &Detail) -> BTreeMap<&'static str, Value> {
     let fields: Vec<(&'static str, Value)> = match detail {
         Detail::Circular {
             prev,

@@ -1,6 +1,6 @@
 //! The recorded answers of a real kernel, all of them.
 
-use super::{Event, Row, Runner, run_file};
+use super::{Event, Row, Runner, oracle, run_file};
 use ksplat_lockdep::SearchMode;
 use std::path::PathBuf;
 
@@ -22,6 +22,11 @@ fn rows(set: &str) -> Vec<Row> {
     })
     .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     rows
+}
+
+/// Every recorded program.
+pub(super) fn all_rows() -> impl Iterator<Item = Row> {
+    SETS.iter().flat_map(|(set, _)| rows(set))
 }
 
 #[test]
@@ -49,4 +54,22 @@ fn every_row_agrees_with_the_kernel() {
         disagreements.len(),
         disagreements.join("\n")
     );
+}
+
+/// The oracle is only worth something as a judge if it is right itself.
+#[test]
+fn the_oracle_agrees_with_the_kernel_too() {
+    let mut disagreements = Vec::new();
+    for row in SETS.iter().flat_map(|(set, _)| rows(set)) {
+        let expected = row.expected.expect("the corpus has verdicts");
+        let answer = oracle::run(&row.program, SearchMode::Kernel);
+        let graph = expected.graph.expect("the corpus has graphs");
+        let mut edges: Vec<_> = graph.edges.iter().map(|(a, b, kinds, n)| (a.clone(), b.clone(), kinds.clone(), *n)).collect();
+        edges.sort();
+        let ours: Vec<_> = answer.edges.into_iter().map(|(a, b, kinds, n)| (a, b, kinds.iter().map(ToString::to_string).collect(), n)).collect();
+        if (answer.verdict, Some(answer.op)) != (&expected.verdict, expected.op) || edges != ours {
+            disagreements.push(format!("{}: {} at {}", row.program.id, answer.verdict, answer.op));
+        }
+    }
+    assert!(disagreements.is_empty(), "{} rows:\n{}", disagreements.len(), disagreements.join("\n"));
 }

@@ -34,6 +34,20 @@ impl LockKind {
         })
     }
 
+    /// The name of the type in rows, where several kinds of lock are alike the most common one.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RawSpin => "raw_spin",
+            Self::Spin => "spin",
+            Self::Local => "local",
+            Self::Sleeping => "mutex",
+            Self::Inv => "inv",
+            Self::RcuLike => "rcu_like",
+            Self::Override => "override",
+            Self::OverrideSleep => "override_sleep",
+        }
+    }
+
     /// What a class `name` of this type is registered with.
     pub fn key_info(self, name: &str) -> KeyInfo {
         let (wait_type_inner, wait_type_outer, lock_type) = match self {
@@ -185,46 +199,54 @@ impl Row {
 
 impl Program {
     fn resolve(raw: RawRow) -> Result<Self, RowError> {
-        if raw.classes.len() > MAX_CLASSES {
-            return Err(RowError::TooMany(format!(
-                "more than {MAX_CLASSES} classes"
-            )));
-        }
-        let mut classes = Vec::with_capacity(raw.classes.len());
-        for (class, kind) in raw.classes {
+        Self::from_parts(&raw.id, raw.classes, raw.locks, raw.ops)
+    }
+
+    /// A program from its classes (name, type), locks (name, class) and operations, all as in a row.
+    ///
+    /// # Errors
+    /// Says which of them is wrong and why.
+    pub fn from_parts(
+        id: &str,
+        classes: impl IntoIterator<Item = (String, String)>,
+        locks: impl IntoIterator<Item = (String, String)>,
+        op_texts: Vec<String>,
+    ) -> Result<Self, RowError> {
+        let mut kinds = Vec::new();
+        for (class, kind) in classes {
             match LockKind::parse(&kind) {
-                Some(kind) => classes.push((class, kind)),
+                Some(kind) => kinds.push((class, kind)),
                 None => return Err(RowError::LockKind { class, kind }),
             }
         }
-        let mut locks = Vec::with_capacity(raw.locks.len());
-        for (lock, class) in raw.locks {
-            match classes.binary_search_by(|(name, _)| name.cmp(&class)) {
-                Ok(index) => locks.push((lock, index)),
-                Err(_) => return Err(RowError::Class { lock, class }),
+        if kinds.len() > MAX_CLASSES {
+            return Err(RowError::TooMany(format!("more than {MAX_CLASSES} classes")));
+        }
+        let indices: BTreeMap<&str, usize> = kinds.iter().enumerate().map(|(n, (name, _))| (name.as_str(), n)).collect();
+        let mut instances = Vec::new();
+        for (lock, class) in locks {
+            match indices.get(class.as_str()) {
+                Some(index) => instances.push((lock, *index)),
+                None => return Err(RowError::Class { lock, class }),
             }
         }
-        let names = locks
-            .iter()
-            .enumerate()
-            .map(|(n, (name, _))| (name.as_str(), n))
-            .collect();
-        let mut ops = Vec::with_capacity(raw.ops.len());
-        for (index, text) in raw.ops.iter().enumerate() {
+        let names = instances.iter().enumerate().map(|(n, (name, _))| (name.as_str(), n)).collect();
+        let mut ops = Vec::with_capacity(op_texts.len());
+        for (index, text) in op_texts.iter().enumerate() {
             let op = LockOp::parse(text, &names);
-            ops.push(op.map_err(|reason| RowError::Op {
-                index,
-                text: text.clone(),
-                reason,
-            })?);
+            ops.push(op.map_err(|reason| RowError::Op { index, text: text.clone(), reason })?);
         }
-        Ok(Self {
-            id: raw.id,
-            classes,
-            locks,
-            ops,
-            op_texts: raw.ops,
-        })
+        Ok(Self { id: id.to_owned(), classes: kinds, locks: instances, ops, op_texts })
+    }
+}
+
+impl Program {
+    /// The program as a row: one line of JSON that `ksplat lockdep` reads.
+    pub fn row_text(&self) -> String {
+        let kinds: BTreeMap<&str, &str> = self.classes.iter().map(|(name, kind)| (name.as_str(), kind.name())).collect();
+        let class = |n: usize| self.classes[n].0.as_str();
+        let locks: BTreeMap<&str, &str> = self.locks.iter().map(|(name, n)| (name.as_str(), class(*n))).collect();
+        serde_json::json!({ "id": self.id, "classes": kinds, "locks": locks, "ops": self.op_texts }).to_string()
     }
 }
 
@@ -239,5 +261,35 @@ impl Sites for Program {
 
     fn task(&self, task: u32, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "thread {task}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_round_trip() {
+        let ops = vec!["L a1 read=2".to_owned(), "U a1".to_owned()];
+        let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+        let program = Program::from_parts("x", [pair("A", "override")], [pair("a1", "A")], ops);
+        let program = program.expect("legal");
+        assert_eq!(Row::parse(&program.row_text()), Ok(Row { program, expected: None }));
+    }
+
+    #[test]
+    fn errors_name_the_place() {
+        for (line, error) in [
+            ("{", "EOF while parsing an object at column 1"),
+            (r#"{"id":"x"}"#, "missing field `classes` at column 10"),
+            (r#"{"id":"x","classes":{"A":"big"},"locks":{},"ops":[]}"#, "class `A`: unknown lock type `big`"),
+            (r#"{"id":"x","classes":{},"locks":{"a":"A"},"ops":[]}"#, "lock `a`: class `A` is not in `classes`"),
+            (
+                r#"{"id":"x","classes":{"A":"spin"},"locks":{"a":"A"},"ops":["L a","U b"]}"#,
+                "ops[1] `U b`: lock `b` is not in `locks`",
+            ),
+        ] {
+            assert_eq!(Row::parse(line).expect_err(line).to_string(), error);
+        }
     }
 }

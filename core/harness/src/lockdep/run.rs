@@ -1,12 +1,12 @@
 //! Executes lock programs.
 
-use super::answer::Answer;
+use super::answer::{Answer, GraphAnswer};
 use super::gfp::{Gfp, PF_MEMALLOC, PF_MEMALLOC_NOFS, PF_MEMALLOC_NOIO};
 use super::op::{How, Kind, LockOp, Scope, THREADS};
 use super::row::{LockKind, Program};
 use ksplat_lockdep::{
     Acquire, Config, HeldState, Key, KeyInfo, LockMap, Lockdep, Outcome, PinCookie, Rcu,
-    SearchMode, TaskState,
+    Report, SearchMode, TaskState,
 };
 use std::collections::BTreeMap;
 
@@ -53,10 +53,14 @@ struct Lock {
 impl Runner {
     /// A runner that stops each program at its first report, as the kernel's lockdep does.
     pub fn new(search: SearchMode) -> Self {
-        let config = Config {
+        Self::with_config(Config {
             search,
             ..Config::default()
-        };
+        })
+    }
+
+    /// A runner with an engine of any configuration.
+    pub fn with_config(config: Config) -> Self {
         let lockdep = Lockdep::new(config);
         let fs_reclaim = fs_reclaim(&lockdep);
         let threads = (0..THREADS as u32).map(|id| Thread {
@@ -101,18 +105,32 @@ impl Runner {
 
     /// Executes a program up to its first report.
     pub fn run(&mut self, program: &Program) -> Answer {
+        let mut execution = self.execution(program);
+        let step = |(n, op): (usize, &LockOp)| execution.step(*op, n as u32).err().map(|id| (n, id));
+        let stopped = program.ops.iter().enumerate().find_map(step);
+        let queries = execution.queries;
+        Answer::new(program, &self.lockdep, stopped, queries)
+    }
+
+    /// Executes a program to its end, whatever is reported, on an engine that goes on after reports.
+    pub fn run_through(&mut self, program: &Program) -> (GraphAnswer, Vec<Report>) {
+        let mut execution = self.execution(program);
+        for (n, op) in program.ops.iter().enumerate() {
+            // The engine keeps its reports.
+            let _ = execution.step(*op, n as u32);
+        }
+        (GraphAnswer::new(&self.lockdep), self.lockdep.reports())
+    }
+
+    fn execution(&mut self, program: &Program) -> Execution<'_> {
         self.prepare(program);
-        let keys: Vec<Key> = program
-            .classes
-            .iter()
-            .map(|class| self.key(class))
-            .collect();
+        let keys: Vec<Key> = program.classes.iter().map(|class| self.key(class)).collect();
         let lock = |(n, (_, class)): (usize, &(String, usize))| Lock {
             map: LockMap::new(keys[*class], n as u32),
             kind: program.classes[*class].1,
             cookie: PinCookie::default(),
         };
-        let mut execution = Execution {
+        Execution {
             lockdep: &self.lockdep,
             threads: &mut self.threads,
             current: 0,
@@ -120,14 +138,7 @@ impl Runner {
             fs_reclaim: self.fs_reclaim,
             saved: Vec::new(),
             queries: Vec::new(),
-        };
-        let stopped = program
-            .ops
-            .iter()
-            .enumerate()
-            .find_map(|(n, op)| execution.step(*op, n as u32).err().map(|id| (n, id)));
-        let queries = execution.queries;
-        Answer::new(program, &self.lockdep, stopped, queries)
+        }
     }
 }
 
@@ -234,11 +245,11 @@ impl Execution<'_> {
             self.locks[lock].kind,
             self.acquire(how, site),
         );
-        self.lockdep.acquire(self.task(), map, how)?;
+        let outcome = self.lockdep.acquire(self.task(), map, how);
         if kind.disables_preemption() {
             self.task().preempt_disable();
         }
-        Ok(())
+        outcome
     }
 
     fn unlock(&mut self, lock: usize, site: u32) -> Outcome {

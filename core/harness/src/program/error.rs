@@ -83,17 +83,17 @@ impl TextError {
 }
 
 impl std::fmt::Display for TextError {
-    /// `FILE:LINE:COLUMN: message (what was expected)`, one line per problem.
+    /// `FILE:LINE:COLUMN: message (what was expected; advice)`, one line per problem.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (i, problem) in self.problems.iter().enumerate() {
+        for (i, p) in self.problems.iter().enumerate() {
             if i > 0 {
                 f.write_str("\n")?;
             }
-            write!(
-                f,
-                "{}:{}: {} ({})",
-                self.file, problem.at, problem.message, problem.label
-            )?;
+            write!(f, "{}:{}: {} ({}", self.file, p.at, p.message, p.label)?;
+            if let Some(help) = &p.help {
+                write!(f, "; {help}")?;
+            }
+            f.write_str(")")?;
         }
         Ok(())
     }

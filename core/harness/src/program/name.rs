@@ -5,7 +5,15 @@ use serde::{Deserialize, Serialize};
 use super::limits;
 
 /// Words that could not be told from the language where a name may stand.
-pub(super) const RESERVED: &[&str] = &["maybe", "gfp", "timeout"];
+pub(super) const RESERVED: &[&str] = &[
+    "maybe",
+    "gfp",
+    "timeout",
+    "alloc_pages",
+    "kmalloc",
+    "mempool_alloc",
+    "page_cache_alloc",
+];
 
 /// A name: a letter or `_`, then letters, digits, `_`, and `-` or `.` between two of these; at most
 /// [`limits::NAME`] bytes.

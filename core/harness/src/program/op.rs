@@ -277,7 +277,7 @@ pub enum Op {
         /// Forced pressure.
         pressure: Pressure,
     },
-    /// `free p`: nothing when the variable holds nothing. Memory goes back where it came from.
+    /// `free p`: the memory goes back where it came from, and the variable holds nothing; nothing when it held nothing.
     Free(Var),
     /// `might_alloc GFP`: the annotation alone.
     MightAlloc(Gfp),
@@ -381,5 +381,12 @@ pub enum Op {
         zone: u8,
         /// In service or not.
         online: bool,
+    },
+    /// `q = p`: both variables hold the memory; freeing it through both is a double free.
+    Copy {
+        /// The variable that is assigned.
+        to: Var,
+        /// The variable that is read.
+        from: Var,
     },
 }

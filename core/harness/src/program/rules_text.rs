@@ -368,6 +368,19 @@ impl RulesText {
         sorted(self) == sorted(other)
     }
 
+    /// These rules with others laid over them: a release in `over` replaces the release, a setting in `over` replaces
+    /// the setting of the same switch or guard; all other settings stay.
+    #[must_use]
+    pub fn overlaid(&self, over: &Self) -> Self {
+        let replaced = |s: &Setting| over.settings.iter().any(|o| o.same_subject(*s));
+        let kept = self.settings.iter().copied().filter(|s| !replaced(s));
+        Self {
+            at: self.at,
+            release: over.release.or(self.release),
+            settings: kept.chain(over.settings.iter().copied()).collect(),
+        }
+    }
+
     /// The word given to switch `name`, when the text names it.
     pub fn get(&self, name: &str) -> Option<&'static str> {
         let setting = self
@@ -375,5 +388,66 @@ impl RulesText {
             .iter()
             .find(|s| matches!(s, Setting::Switch { .. }) && s.name() == name)?;
         Some(setting.value())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_are_read_as_they_are_printed() {
+        for good in ["v2.6.30", "v4.15", "v6.12", "v3.0"] {
+            assert_eq!(
+                Release::parse(good).map(|r| r.to_string()).as_deref(),
+                Some(good)
+            );
+        }
+        for bad in [
+            "4.15",
+            "v4",
+            "v4.",
+            "v4.15.0",
+            "v4.015",
+            "v2.4",
+            "v1.0",
+            "v4.15.1.1",
+            "v4.300",
+            "v+4.1",
+        ] {
+            assert_eq!(Release::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn laid_over_rules_replace_what_they_name() {
+        let set = |name, value| Setting::switch(name, value).expect("known");
+        let own = RulesText {
+            release: Release::parse("v4.15"),
+            settings: vec![set("fs_reclaim", "F2"), set("cgroup", "v1")],
+            ..RulesText::default()
+        };
+        let over = RulesText {
+            settings: vec![set("fs_reclaim", "F5")],
+            ..RulesText::default()
+        };
+        let both = own.overlaid(&over);
+        assert_eq!(both.release, own.release);
+        assert_eq!(
+            (both.get("fs_reclaim"), both.get("cgroup")),
+            (Some("F5"), Some("v1"))
+        );
+        assert_eq!(both.settings.len(), 2);
+    }
+
+    #[test]
+    fn every_switch_has_distinct_values() {
+        for spec in SWITCHES {
+            let mut values = spec.values.to_vec();
+            values.sort_unstable();
+            values.dedup();
+            assert_eq!(values.len(), spec.values.len(), "{}", spec.name);
+            assert!(values.len() > 1, "{}", spec.name);
+        }
     }
 }

@@ -77,6 +77,7 @@ impl Op {
     pub fn assigned(&self) -> Option<Var> {
         match self {
             Self::Alloc { to, .. } => *to,
+            Self::Copy { to, .. } => Some(*to),
             _ => None,
         }
     }
@@ -86,6 +87,7 @@ impl Op {
         match self {
             Self::Alloc { to, .. } => to.iter_mut().collect(),
             Self::Free(var) => vec![var],
+            Self::Copy { to, from } => vec![to, from],
             op => op.cond_mut().map_or_else(Vec::new, |cond| {
                 cond.terms
                     .iter_mut()
@@ -103,6 +105,7 @@ impl Op {
         match self {
             Self::Alloc { to, .. } => to.iter().copied().collect(),
             Self::Free(var) => vec![*var],
+            Self::Copy { to, from } => vec![*to, *from],
             op => op.cond().map_or_else(Vec::new, |cond| {
                 cond.terms
                     .iter()

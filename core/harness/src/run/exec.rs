@@ -14,6 +14,11 @@ use ksplat_kernel::mm::{
 use ksplat_kernel::rt::{EventKind, IrqFlags, Needs, OpKind, ResId, WaitHow, current, record};
 use ksplat_kernel::sync::{How, Lock};
 use ksplat_lockdep::Read;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Bodies that can be active inside each other before a kernel stack is used up. Calls cannot recurse, but what
+/// reclaim calls can reclaim.
+const MAX_DEPTH: u8 = 20;
 
 /// A place in the program text as the machine carries it: line and column.
 #[must_use]
@@ -38,10 +43,17 @@ pub const fn place(site: u32) -> Option<(u32, u32)> {
 impl World {
     /// Runs a body with a mask.
     pub(super) fn body(&self, body: &Body, gfp: u32) {
+        let e = current();
+        let depth = &self.depth[e.id().index()];
+        let outer = depth.fetch_add(1, Relaxed);
+        if outer >= MAX_DEPTH {
+            self.memory.out_of_stack(&e);
+        }
         let mut frame = Frame::new(gfp, body.locals.len());
-        let outer = current().site();
+        let site = e.site();
         self.block(&body.block, &mut frame);
-        current().set_site(outer);
+        e.set_site(site);
+        depth.store(outer, Relaxed);
     }
 
     pub(super) fn block(&self, block: &Block, frame: &mut Frame) {

@@ -8,12 +8,13 @@ use super::vars::{Variable, Variables};
 use super::works::{Queue, WorkItem, Works};
 use crate::program::Program;
 use ksplat_kernel::rt::{
-    Deterministic, EntityId, Machine, MachineSpec, Outcome, ResKind, Strategy, run_in_shuttle,
-    run_on_threads,
+    Deterministic, EntityId, MAX_ENTITIES, Machine, MachineSpec, Outcome, ResKind, Strategy,
+    run_in_shuttle, run_on_threads,
 };
 use ksplat_kernel::rules::{DelegateRelease, Rules};
 use ksplat_kernel::sync::{Completion, Rcu, WaitQueue};
 use ksplat_kernel::writeback::Accounting;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 /// Steps after which an execution is given up where the program does not say.
 pub const MAX_STEPS: u32 = 100_000;
@@ -38,6 +39,8 @@ pub struct World {
     pub(super) rcu: Rcu,
     pub(super) memory: super::memory::Memory,
     pub(super) accounting: Accounting,
+    /// Bodies active inside each other, by entity.
+    pub(super) depth: [AtomicU8; MAX_ENTITIES],
 }
 
 impl Litmus {
@@ -144,6 +147,7 @@ impl World {
             rcu,
             memory,
             accounting,
+            depth: [const { AtomicU8::new(0) }; MAX_ENTITIES],
         }
     }
 
@@ -154,6 +158,7 @@ impl World {
         self.rcu.reset();
         self.memory.reset();
         self.reset_accounting();
+        self.depth.iter().for_each(|d| d.store(0, Relaxed));
     }
 }
 

@@ -14,7 +14,9 @@ use ksplat_kernel::mm::{
     Bounds, Callbacks, Gfp, LruPage, LruSpec, MemcgSpec, Mm, MmSpec, PageFlags, PcpSpec, Pressure,
     ShrinkerSpec, Watermarks, ZoneKind, ZoneSpec,
 };
-use ksplat_kernel::rt::{EntityId, EventKind, Machine, OpKind, ResId, ResKind, current, record};
+use ksplat_kernel::rt::{
+    Entity, EntityId, EventKind, Machine, OpKind, ResId, ResKind, current, record,
+};
 use std::sync::{Mutex, PoisonError};
 
 /// The memory of a machine and what of a program is about it.
@@ -66,6 +68,11 @@ impl Memory {
     /// The machine's memory.
     pub const fn mm(&self) -> &Mm {
         &self.mm
+    }
+
+    /// See [`Mm::out_of_stack`].
+    pub fn out_of_stack(&self, e: &Entity) -> ! {
+        self.mm.out_of_stack(e)
     }
 
     /// Checks what must hold after every step.

@@ -94,11 +94,7 @@ impl Effects {
             Op::Set(..) | Op::Count(..) => self.variables = true,
             Op::Call(function) | Op::CallRcu(function) => self.function(program, function.index()),
             Op::Do(Do::Printk | Do::LockdepPrints) => self.printk(program),
-            Op::Lock(_, block) => {
-                if let Some(block) = block {
-                    self.block(program, block);
-                }
-            }
+            Op::Lock(_, Some(block)) => self.block(program, block),
             Op::Scope(_, b)
             | Op::While(_, b)
             | Op::Loop(_, b)

@@ -1,32 +1,77 @@
-//! Explains findings in words: the cycle of waits, the broken invariant, the report.
+//! Explains findings in words: the cycle of waits, the broken invariant, the report as the kernel prints it.
 
+use super::record::Moment;
 use crate::finding::stop_word;
 use crate::run::place;
-use ksplat_kernel::rt::{Machine, Outcome, Stop, StuckWait, WaitHow, members};
-use std::fmt::Write as _;
+use ksplat_kernel::rt::{
+    EntityId, Fact, Machine, Needs, Outcome, ResId, Stop, StuckWait, WaitHow, members,
+};
+use ksplat_lockdep::Sites;
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
 
-/// The findings of an execution as text.
+/// The findings of an execution as text; `moments` is its log, to say where what is held was taken.
 #[must_use]
-pub fn findings(machine: &Machine, outcome: &Outcome) -> String {
+pub fn findings(machine: &Machine, outcome: &Outcome, moments: &[Moment]) -> String {
+    let mut out = String::new();
+    for broken in &outcome.breaks {
+        let text = format!(
+            "broken state: {}: {}{}",
+            broken.kind,
+            broken.detail,
+            at(broken.site)
+        );
+        for line in super::render::wrap(&text, super::WIDTH) {
+            let _ = writeln!(out, "{line}");
+        }
+    }
+    if let Some(stop) = &outcome.stop {
+        out.push_str(&cycle(machine, stop, moments));
+    }
+    for report in &outcome.reports {
+        if !out.is_empty() {
+            out.push('\n');
+        }
+        let _ = write!(out, "{}", report.render(&Places(machine)));
+    }
+    if out.is_empty() {
+        out.push_str("nothing found in this execution\n");
+    }
+    out
+}
+
+/// Names places by their line in the program and tasks by their names.
+struct Places<'a>(&'a Machine);
+
+impl Sites for Places<'_> {
+    fn site(&self, site: u32, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match place(site) {
+            Some((line, _)) => write!(f, "line {line}"),
+            None => f.write_str("the model"),
+        }
+    }
+
+    fn task(&self, task: u32, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.entities().get(task as usize) {
+            Some(e) => f.write_str(e.name()),
+            None => write!(f, "task {task}"),
+        }
+    }
+}
+
+/// One line a finding, for lists.
+#[must_use]
+pub fn headlines(machine: &Machine, outcome: &Outcome) -> String {
     let mut out = String::new();
     for report in &outcome.reports {
+        let about = crate::finding::subject(report);
+        let about = about.map_or(String::new(), |a| format!(" about {a}"));
         let _ = writeln!(
             out,
-            "lockdep reports: {}{}",
+            "lockdep reports: {}{about}{}",
             report.title(),
             at(report.site)
         );
-        if let Some(subject) = crate::finding::subject(report) {
-            let _ = writeln!(out, "  about {subject}");
-        }
-        let held: Vec<String> = report
-            .held
-            .iter()
-            .map(|h| format!("{}{}", h.class, at(h.site)))
-            .collect();
-        if !held.is_empty() {
-            let _ = writeln!(out, "  while holding {}", held.join(", "));
-        }
     }
     for broken in &outcome.breaks {
         let _ = writeln!(
@@ -38,64 +83,114 @@ pub fn findings(machine: &Machine, outcome: &Outcome) -> String {
         );
     }
     if let Some(stop) = &outcome.stop {
-        out.push_str(&cycle(machine, stop));
-    }
-    if out.is_empty() {
-        out.push_str("nothing found in this execution\n");
+        out.push_str(&cycle(machine, stop, &[]));
     }
     out
 }
 
 fn at(site: u32) -> String {
-    place(site).map_or(String::new(), |(line, column)| {
-        format!(" (at {line}:{column})")
-    })
+    place(site).map_or(String::new(), |(line, _)| format!(" (line {line})"))
 }
 
 /// "X waits for R, which only Y can end", around the cycle.
 #[must_use]
-pub fn cycle(machine: &Machine, stop: &Stop) -> String {
+pub fn cycle(machine: &Machine, stop: &Stop, moments: &[Moment]) -> String {
     let mut out = format!("real stop: {}\n", stop_word(stop.kind));
+    let taken = taken(moments);
     for wait in &stop.waits {
-        let _ = writeln!(out, "  {}", sentence(machine, wait));
+        out.push_str(&paragraph(&sentence(machine, wait, &taken)));
     }
     let others: Vec<&str> = members(stop.stuck)
         .filter(|id| !stop.waits.iter().any(|w| w.waiter == *id))
         .map(|id| machine.entity(id).name())
         .collect();
     if !others.is_empty() {
-        let _ = writeln!(out, "  stuck behind them: {}", others.join(", "));
+        out.push_str(&paragraph(&format!(
+            "stuck behind them: {}",
+            others.join(", ")
+        )));
     }
     out
 }
 
-fn sentence(machine: &Machine, w: &StuckWait) -> String {
+/// Where each hold that is still there was taken: by resource and holder.
+fn taken(moments: &[Moment]) -> BTreeMap<(u64, u64), u64> {
+    let mut held = BTreeMap::new();
+    for m in moments {
+        match Fact::from_code(m.fact) {
+            Fact::Gets => {
+                held.insert((m.res, m.entity), m.site);
+            }
+            Fact::Gives => {
+                held.remove(&(m.res, m.entity));
+            }
+            _ => {}
+        }
+    }
+    held
+}
+
+fn paragraph(text: &str) -> String {
+    let lines = super::render::wrap(text, super::WIDTH - 2);
+    lines.iter().map(|l| format!("  {l}\n")).collect()
+}
+
+fn sentence(machine: &Machine, w: &StuckWait, taken: &BTreeMap<(u64, u64), u64>) -> String {
+    let who = machine.entity(w.waiter).name();
+    let Some(wait) = w.wait else {
+        let cpu = machine.entity(w.waiter).cpu().0;
+        return format!("{who} waits for cpu{cpu}, {}", ended(machine, w, "give up"));
+    };
+    let how = if wait.how == WaitHow::Spin {
+        "spins on"
+    } else {
+        "waits for"
+    };
+    let holders = holders(machine, wait.res, w.needs, wait.needs, taken);
+    format!(
+        "{who} {how} {}{}, {}{holders}",
+        machine.resource(wait.res).name(),
+        at(w.site),
+        ended(machine, w, "end")
+    )
+}
+
+fn ended(machine: &Machine, w: &StuckWait, verb: &str) -> String {
     let who = machine.entity(w.waiter).name();
     let enders: Vec<&str> = members(w.needs)
         .map(|id| machine.entity(id).name())
         .collect();
-    let ended = match enders.as_slice() {
-        [] => "which nobody can end".to_owned(),
-        [one] if *one == who => "which only itself can end".to_owned(),
-        [one] => format!("which only {one} can end"),
-        many => format!("which only {} can end", many.join(" or ")),
+    match enders.as_slice() {
+        [] => format!("which nobody that is left can {verb}"),
+        [one] if *one == who => format!("which only {who} itself can {verb}"),
+        [one] => format!("which only {one} can {verb}"),
+        many => format!("which only {} can {verb}", many.join(" or ")),
+    }
+}
+
+/// "(taken in line 7)" for the holders of a lock.
+fn holders(
+    machine: &Machine,
+    res: ResId,
+    who: u64,
+    needs: Needs,
+    taken: &BTreeMap<(u64, u64), u64>,
+) -> String {
+    if !matches!(needs, Needs::Holders) {
+        return String::new();
+    }
+    let line = |id: EntityId| {
+        let site = taken.get(&(res.index() as u64, id.index() as u64))?;
+        let (line, _) = place(*site as u32)?;
+        Some(format!(
+            "{} took it in line {line}",
+            machine.entity(id).name()
+        ))
     };
-    match w.wait {
-        None => format!(
-            "{who} waits for cpu{}, {ended}",
-            machine.entity(w.waiter).cpu().0
-        ),
-        Some(wait) => {
-            let how = if wait.how == WaitHow::Spin {
-                "spins on"
-            } else {
-                "waits for"
-            };
-            format!(
-                "{who} {how} {}, {ended}{}",
-                machine.resource(wait.res).name(),
-                at(w.site)
-            )
-        }
+    let lines: Vec<String> = members(who).filter_map(line).collect();
+    if lines.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", lines.join(", "))
     }
 }

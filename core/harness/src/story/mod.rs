@@ -3,7 +3,9 @@
 mod explain;
 mod record;
 mod render;
+mod trim;
 
-pub use explain::{cycle, findings};
+pub use explain::{cycle, findings, headlines};
 pub use record::{Moment, recorded};
 pub use render::{WIDTH, steps};
+pub use trim::Step;

@@ -26,6 +26,16 @@ pub struct Moment {
     pub pf: u64,
     /// Interrupts of the CPU are off.
     pub irqs_off: bool,
+    /// Preemption or bottom halves are off.
+    pub atomic: bool,
+    /// What it says to those who check ([`ksplat_kernel::rt::Fact`]).
+    pub fact: u64,
+    /// Number of the resource it is about, all ones if none.
+    pub res: u64,
+    /// What else it is about, as the fact has it.
+    pub set: u64,
+    /// How a wait waits, as the fact has it.
+    pub how: u64,
 }
 
 impl Visit for Moment {
@@ -36,13 +46,19 @@ impl Visit for Moment {
             "entity" => self.entity = value,
             "site" => self.site = value,
             "pf" => self.pf = value,
+            "fact" => self.fact = value,
+            "res" => self.res = value,
+            "set" => self.set = value,
+            "how" => self.how = value,
             _ => {}
         }
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        if field.name() == "irqs_off" {
-            self.irqs_off = value;
+        match field.name() {
+            "irqs_off" => self.irqs_off = value,
+            "atomic" => self.atomic = value,
+            _ => {}
         }
     }
 

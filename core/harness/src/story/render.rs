@@ -1,8 +1,8 @@
 //! Renders a story: numbered steps in a column a CPU, 80 characters wide, plain ASCII.
 
 use super::record::Moment;
+use super::trim::{self, Step};
 use crate::run::place;
-use ksplat_kernel::mm::Pf;
 use std::fmt::Write as _;
 
 /// Width of a story in characters.
@@ -35,7 +35,11 @@ pub fn steps(moments: &[Moment]) -> String {
         let _ = writeln!(out, "{:>4} {:<5} what happens", "step", "line");
     }
     let mut last_task = None;
-    for (number, m) in moments.iter().enumerate() {
+    let mut all = trim::steps(moments);
+    let more = all.len() - trim::last_finding(&all).unwrap_or(all.len());
+    all.truncate(all.len() - more);
+    for (number, step) in all.iter().enumerate() {
+        let m = &step.moment;
         let column = if columns > 1 {
             cpus.iter().position(|&c| c == m.cpu).unwrap_or(0)
         } else {
@@ -48,7 +52,7 @@ pub fn steps(moments: &[Moment]) -> String {
         };
         last_task = Some(m.entity);
         let line = place(m.site as u32).map_or(String::new(), |(line, _)| line.to_string());
-        let text = ascii(&format!("{whose}{}", what(m)));
+        let text = ascii(&format!("{whose}{}", with_context(step)));
         for (i, part) in wrap(&text, width).iter().enumerate() {
             let head = if i == 0 {
                 format!("{:>4} {line:<5} ", number + 1)
@@ -58,6 +62,9 @@ pub fn steps(moments: &[Moment]) -> String {
             let indent = " ".repeat(column * (width + 1));
             let _ = writeln!(out, "{}", format!("{head}{indent}{part}").trim_end());
         }
+    }
+    if more > 0 {
+        let _ = writeln!(out, "{:>4} more steps show nothing new", more);
     }
     out
 }
@@ -70,35 +77,12 @@ fn whose(m: &Moment, one_cpu_a_column: bool) -> String {
     }
 }
 
-fn what(m: &Moment) -> String {
-    let text = match m.kind.as_str() {
-        "begin" if m.text.is_empty() => "starts".to_owned(),
-        "begin" => m.text.clone(),
-        "end" => "ends".to_owned(),
-        "report" => format!("lockdep: {}", m.text),
-        "state" => format!("STATE {}", m.text),
-        "stop" => format!("STOP: {}", m.text),
-        _ => m.text.clone(),
-    };
-    let context = context(m);
-    if context.is_empty() || matches!(m.kind.as_str(), "begin" | "end" | "stop") {
-        text
+fn with_context(step: &Step) -> String {
+    if step.context.is_empty() {
+        step.text.clone()
     } else {
-        format!("{text} {{{context}}}")
+        format!("{} {{{}}}", step.text, step.context)
     }
-}
-
-/// What is unusual about the context: PF flags, interrupts.
-fn context(m: &Moment) -> String {
-    let flags = Pf::from_bits(m.pf as u32).scopes();
-    let mut parts = Vec::new();
-    if flags != Pf::NONE {
-        parts.push(flags.to_string());
-    }
-    if m.irqs_off {
-        parts.push("irqs off".to_owned());
-    }
-    parts.join(" ")
 }
 
 fn ascii(text: &str) -> String {
@@ -114,7 +98,7 @@ fn ascii(text: &str) -> String {
 }
 
 /// Breaks a text into lines of at most `width` characters, at spaces where that is possible.
-fn wrap(text: &str, width: usize) -> Vec<String> {
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
     for word in text.split(' ') {

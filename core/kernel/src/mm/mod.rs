@@ -7,6 +7,8 @@
 
 mod buddy;
 mod callbacks;
+#[cfg(test)]
+mod canaries;
 mod fs_reclaim;
 mod gfp;
 mod invariants;

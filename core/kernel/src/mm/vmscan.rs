@@ -68,16 +68,24 @@ impl Mm {
             });
         }
         if now > MAX_DEPTH {
-            record(EventKind::Reclaim, || {
-                "the stack is used up: this recursion never returns".to_owned()
+            self.out_of_stack(e);
+        }
+    }
+
+    /// A recursion has used up the kernel stack: the task never gets further.
+    pub fn out_of_stack(&self, e: &Entity) -> ! {
+        e.machine().state_break("stack-overflow", || {
+            format!("{} recurses until its stack is used up", e.name())
+        });
+        record(EventKind::Reclaim, || {
+            "the stack is used up: this recursion never returns".to_owned()
+        });
+        loop {
+            e.block(Wait {
+                res: self.stack,
+                how: WaitHow::Sleep,
+                needs: Needs::All(0),
             });
-            loop {
-                e.block(Wait {
-                    res: self.stack,
-                    how: WaitHow::Sleep,
-                    needs: Needs::Holders,
-                });
-            }
         }
     }
 

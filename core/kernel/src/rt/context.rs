@@ -1,7 +1,7 @@
 //! Contexts: interrupt enable, preemption and bottom-half counts, and what must hold when a context ends.
 
 use super::entity::Entity;
-use super::event::{EventKind, record};
+use super::event::{self, EventKind, Fact};
 use super::ids::ResId;
 use crate::lockdep_events as lockdep;
 
@@ -150,10 +150,20 @@ impl Entity {
 
     /// An entity starts: an interrupt handler enters its context.
     pub(crate) fn begin_context(&self) {
-        record(EventKind::Begin, || match self.host.get() {
-            Some(host) => format!("interrupts {}", self.machine().entity(host).name),
-            None => String::new(),
-        });
+        let host = self.host.get();
+        let set = host.map_or(0, |h| h.bit());
+        event::tell(
+            self,
+            EventKind::Begin,
+            Fact::Begins,
+            ResId::NONE,
+            set,
+            || {
+                host.map_or_else(String::new, |host| {
+                    format!("interrupts {}", self.machine().entity(host).name)
+                })
+            },
+        );
         if self.in_hardirq() {
             self.irqs_off.set(true);
             lockdep::irq_enter(self);
@@ -179,7 +189,7 @@ impl Entity {
         } else {
             (0, hardirq)
         };
-        if self.preempt.get() != preempt && !(hardirq && !m.simulated()) {
+        if self.preempt.get() != preempt && (m.simulated() || !hardirq) {
             m.state_break("preempt-count", || {
                 format!(
                     "{} ends with preempt_count {}",
@@ -222,7 +232,14 @@ impl Entity {
                 });
             }
         }
-        record(EventKind::End, String::new);
+        event::tell(
+            self,
+            EventKind::End,
+            Fact::Ends,
+            ResId::NONE,
+            0,
+            String::new,
+        );
         self.clear_context();
     }
 

@@ -10,7 +10,7 @@ use super::sched::TornDown;
 use super::strategy::Strategy;
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
-use std::cell::Cell;
+use std::cell::{Cell, UnsafeCell};
 
 /// Bytes of stack of an entity; touched pages only count.
 const STACK_SIZE: usize = 512 * 1024;
@@ -22,11 +22,13 @@ type Yields = Yielder<Job, ()>;
 #[derive(Clone, Copy)]
 struct Job {
     machine: *const Machine,
+    slot: *const Slot,
     entity: EntityId,
 }
 
 thread_local! {
-    static YIELDER: Cell<*const Yields> = const { Cell::new(std::ptr::null()) };
+    /// Slots of the executor that runs on this OS thread.
+    static SLOTS: Cell<*const Vec<Slot>> = const { Cell::new(std::ptr::null()) };
 }
 
 /// Executor of the deterministic runtime. Keeps its coroutines; use one for many executions.
@@ -35,10 +37,16 @@ pub struct Deterministic {
     slots: Vec<Slot>,
 }
 
+/// The coroutine of an entity. Coroutines resume each other: a switch goes through the executor's own stack only where
+/// it has to. Those that resumed somebody and wait for control to come back form a chain.
 struct Slot {
-    co: Co,
+    co: UnsafeCell<Co>,
+    /// How the coroutine gives control back to whoever resumed it.
+    yielder: Cell<*const Yields>,
+    /// Runs, or is in the chain.
+    active: Cell<bool>,
     /// In the middle of a body.
-    busy: bool,
+    busy: Cell<bool>,
 }
 
 impl std::fmt::Debug for Deterministic {
@@ -49,24 +57,74 @@ impl std::fmt::Debug for Deterministic {
     }
 }
 
-/// Suspends the running coroutine; the executor resumes whom `Sim::resume` names.
-pub(crate) fn suspend() {
-    let mine = YIELDER.get();
-    // SAFETY: set by the coroutine that runs; it lives on that coroutine's stack below this frame.
-    unsafe { (*mine).suspend(()) };
-    YIELDER.set(mine);
+/// Lets whom `Sim::resume` names run. Returns when that is `me`, or when the execution is over.
+pub(crate) fn transfer(machine: &Machine, me: EntityId) {
+    // SAFETY: `Deterministic::run`, on whose behalf we run, keeps the slots borrowed.
+    let slots = unsafe { &*SLOTS.get() };
+    loop {
+        if machine.tearing_down() {
+            return;
+        }
+        match machine.sim.resume.get() {
+            Some(next) if next == me => {
+                machine.sim.resume.set(None);
+                return;
+            }
+            Some(next) if !slots[next.index()].active.get() => {
+                slots[next.index()].resume(machine, next);
+            }
+            // Somebody down the chain is meant, or nobody.
+            _ => slots[me.index()].give_back(),
+        }
+    }
 }
 
-fn coroutine() -> Co {
-    let stack = DefaultStack::new(STACK_SIZE).expect("memory for the stack of a coroutine");
-    Coroutine::with_stack(stack, |yielder: &Yields, mut job: Job| {
-        loop {
-            YIELDER.set(yielder);
-            // SAFETY: the executor that resumes us borrows the machine until we suspend with the body ended.
-            unsafe { &*job.machine }.run_entity(job.entity);
-            job = yielder.suspend(());
+impl Slot {
+    fn new() -> Self {
+        let stack = DefaultStack::new(STACK_SIZE).expect("memory for the stack of a coroutine");
+        let co = Coroutine::with_stack(stack, |yielder: &Yields, mut job: Job| {
+            loop {
+                // SAFETY: whoever resumes us borrows slot and machine until we suspend with the body ended.
+                let (slot, machine) = unsafe { (&*job.slot, &*job.machine) };
+                slot.yielder.set(yielder);
+                set_current(Some(machine.entity(job.entity)));
+                machine.run_entity(job.entity);
+                slot.busy.set(false);
+                job = yielder.suspend(());
+            }
+        });
+        Self {
+            co: UnsafeCell::new(co),
+            yielder: Cell::new(std::ptr::null()),
+            active: Cell::new(false),
+            busy: Cell::new(false),
         }
-    })
+    }
+
+    /// Runs the coroutine until it gives control back.
+    fn resume(&self, machine: &Machine, entity: EntityId) {
+        let job = Job {
+            machine,
+            slot: self,
+            entity,
+        };
+        if !self.busy.replace(true) {
+            machine.sim.resume.set(None);
+        }
+        self.active.set(true);
+        // SAFETY: an active coroutine is not resumed, so nobody else refers to it.
+        match unsafe { (*self.co.get()).resume(job) } {
+            CoroutineResult::Yield(()) => {}
+            CoroutineResult::Return(()) => unreachable!("coroutines serve for ever"),
+        }
+        self.active.set(false);
+    }
+
+    /// Gives control back to whoever resumed this coroutine, which is the running one.
+    fn give_back(&self) {
+        // SAFETY: set by the coroutine that runs; it lives on that coroutine's stack below this frame.
+        unsafe { (*self.yielder.get()).suspend(()) };
+    }
 }
 
 impl Deterministic {
@@ -89,16 +147,13 @@ impl Deterministic {
     ) -> Outcome {
         machine.reset(Runtime::Deterministic);
         while self.slots.len() < machine.entities.len() {
-            self.slots.push(Slot {
-                co: coroutine(),
-                busy: false,
-            });
+            self.slots.push(Slot::new());
         }
         let attached = machine.attach(world, Some(strategy));
-        let outer = YIELDER.get();
+        let outer = SLOTS.replace(&self.slots);
         machine.begin();
-        while let Some(next) = machine.sim.resume.take() {
-            self.resume(machine, next);
+        while let Some(next) = machine.sim.resume.get() {
+            self.slots[next.index()].resume(machine, next);
             if machine.tearing_down() {
                 break;
             }
@@ -107,7 +162,7 @@ impl Deterministic {
             .stopped
             .store(true, std::sync::atomic::Ordering::Relaxed);
         self.unwind_all(machine);
-        YIELDER.set(outer);
+        SLOTS.set(outer);
         if machine.sim.wants_steps.get() {
             machine.with_ending(|ending| machine.sim.with_strategy(|s| s.end(ending)));
         }
@@ -115,29 +170,13 @@ impl Deterministic {
         machine.outcome()
     }
 
-    fn resume(&mut self, machine: &Machine, id: EntityId) {
-        let slot = &mut self.slots[id.index()];
-        slot.busy = true;
-        set_current(Some(machine.entity(id)));
-        match slot.co.resume(Job {
-            machine,
-            entity: id,
-        }) {
-            CoroutineResult::Yield(()) => {}
-            CoroutineResult::Return(()) => unreachable!("coroutines serve for ever"),
-        }
-        if machine.ended(id) {
-            slot.busy = false;
-        }
-    }
-
     /// Ends every body that is suspended in the middle: each unwinds its own stack.
-    fn unwind_all(&mut self, machine: &Machine) {
-        for i in 0..machine.entities.len() {
-            if self.slots[i].busy {
-                self.resume(machine, EntityId::new(i));
+    fn unwind_all(&self, machine: &Machine) {
+        for (i, slot) in self.slots[..machine.entities.len()].iter().enumerate() {
+            if slot.busy.get() {
+                slot.resume(machine, EntityId::new(i));
                 debug_assert!(
-                    !self.slots[i].busy,
+                    !slot.busy.get(),
                     "a body goes on although its execution is over"
                 );
             }
@@ -157,21 +196,14 @@ impl Machine {
     /// Body of an entity from start to end, whichever way it ends; then somebody else is chosen.
     pub(crate) fn run_entity(&self, id: EntityId) {
         let e = self.entity(id);
-        e.busy.set(true);
         if !self.tearing_down() {
             let body = std::panic::AssertUnwindSafe(|| self.body(e));
-            if let Err(payload) = std::panic::catch_unwind(body) {
-                if !payload.is::<TornDown>() {
-                    self.fault(super::finding::panic_message(payload.as_ref()));
-                }
+            if let Err(payload) = std::panic::catch_unwind(body)
+                && !payload.is::<TornDown>()
+            {
+                self.fault(super::finding::panic_message(payload.as_ref()));
             }
         }
-        e.busy.set(false);
-    }
-
-    /// Whether a body has come to its end.
-    fn ended(&self, id: EntityId) -> bool {
-        !self.entity(id).busy.get()
     }
 
     fn body(&self, e: &super::Entity) {
@@ -180,11 +212,11 @@ impl Machine {
         e.end_context();
         self.check_if_touched();
         self.finish(e);
-        if let Some(stop) = self.judge_end(e) {
-            if !self.last_look(&stop) {
-                self.stop(stop);
-                return;
-            }
+        if let Some(stop) = self.judge_end(e)
+            && !self.last_look(&stop)
+        {
+            self.stop(stop);
+            return;
         }
         let candidates = self.candidates();
         if candidates != 0 {

@@ -107,8 +107,6 @@ pub struct Entity {
     irq_locks: RefCell<Vec<ResId>>,
     /// Looks at a condition since the current wait began (OS threads).
     pub(crate) looks: Cell<u32>,
-    /// In the middle of its body.
-    pub(crate) busy: Cell<bool>,
     pub(crate) lockdep: UnsafeCell<ksplat_lockdep::TaskState>,
     /// Position in the program text of the operation being executed; opaque to the machine.
     pub(crate) site: Cell<u32>,
@@ -153,7 +151,6 @@ impl Entity {
             shared_holds: RefCell::new(Vec::with_capacity(8)),
             irq_locks: RefCell::new(Vec::with_capacity(8)),
             looks: Cell::new(0),
-            busy: Cell::new(false),
             lockdep: UnsafeCell::new(ksplat_lockdep::TaskState::new(id.0.into())),
             site: Cell::new(0),
         }
@@ -201,6 +198,12 @@ impl Entity {
     #[must_use]
     pub const fn kind(&self) -> EntityKind {
         self.kind
+    }
+
+    /// How often an interrupt fires by itself.
+    #[must_use]
+    pub const fn times(&self) -> u16 {
+        self.times
     }
 
     /// Whether interrupts are disabled in this context.
@@ -384,6 +387,7 @@ pub fn current() -> Current {
     assert!(!entity.is_null(), "current() outside a running machine");
     // SAFETY: a runtime sets it to an entity of a machine that it borrows for as long as the entity runs.
     Current {
+        // SAFETY: see above.
         entity: unsafe { &*entity },
         not_send: PhantomData,
     }

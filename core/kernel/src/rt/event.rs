@@ -2,9 +2,9 @@
 //!
 //! Nothing is formatted unless the machine records.
 
-use super::entity::{Entity, Wait, WaitHow, current};
+use super::entity::{Entity, Needs, Wait, WaitHow, current};
 use super::finding::Stop;
-use super::ids::members;
+use super::ids::{EntityId, ResId, members};
 use super::machine::Machine;
 
 /// What happened.
@@ -36,6 +36,125 @@ pub enum EventKind {
     State,
     /// The machine stops.
     Stop,
+    /// A bare [`Fact`], for those who check a log; nothing to tell.
+    Fact,
+}
+
+/// What an event says, for those who check a log without the machine that wrote it. The number of an event's resource,
+/// and what else it is about, stand beside it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Fact {
+    /// Nothing that can be checked.
+    #[default]
+    None,
+    /// The entity stands before a lock; `set`: 0 to write, 1 to read, 2 to read past waiting writers.
+    Asks,
+    /// The entity holds a lock from now on; `set` as for [`Fact::Asks`].
+    Gets,
+    /// The entity gave one hold of a lock back; `set` as for [`Fact::Asks`].
+    Gives,
+    /// A write hold became a read hold.
+    Lowers,
+    /// The entity began to wait; `set`: those whom it waits for, where the wait names them; `how`: see [`wait_code`].
+    Waits,
+    /// The wait is over, the entity looks again.
+    Goes,
+    /// Everybody who waits for the resource may look again.
+    Wakes,
+    /// An entity begins its body; in an interrupt handler, `set` is the entity it interrupts.
+    Begins,
+    /// An entity ended its body.
+    Ends,
+    /// The entity got its CPU.
+    Runs,
+    /// Interrupt or preemption state changed.
+    Context,
+    /// An interrupt became pending; `set`: its entity.
+    Raises,
+    /// lockdep was told of an acquisition; `set`: see [`map_code`].
+    MapGets,
+    /// lockdep was told of a release.
+    MapGives,
+    /// An invariant is broken.
+    Breaks,
+}
+
+impl Fact {
+    const ALL: [Self; 16] = [
+        Self::None,
+        Self::Asks,
+        Self::Gets,
+        Self::Gives,
+        Self::Lowers,
+        Self::Waits,
+        Self::Goes,
+        Self::Wakes,
+        Self::Begins,
+        Self::Ends,
+        Self::Runs,
+        Self::Context,
+        Self::Raises,
+        Self::MapGets,
+        Self::MapGives,
+        Self::Breaks,
+    ];
+
+    /// The fact with this number, [`Fact::None`] if there is none.
+    #[must_use]
+    pub fn from_code(code: u64) -> Self {
+        usize::try_from(code)
+            .ok()
+            .and_then(|c| Self::ALL.get(c).copied())
+            .unwrap_or_default()
+    }
+}
+
+/// How an entity waits and whom it needs, as a number: tens say spin 0, sleep 1, idle 2; units say holders 0, all of
+/// a set 1, the resource's enders 2, any of a set 3, anyone 4.
+#[must_use]
+pub const fn wait_code(wait: Wait) -> u64 {
+    let how = match wait.how {
+        WaitHow::Spin => 0,
+        WaitHow::Sleep => 10,
+        WaitHow::Idle => 20,
+    };
+    how + match wait.needs {
+        Needs::Holders => 0,
+        Needs::All(_) => 1,
+        Needs::Enders => 2,
+        Needs::AnyOf(_) => 3,
+        Needs::Anyone => 4,
+    }
+}
+
+/// Mode of an acquisition that lockdep was told of, as a number: bits 0 and 1 exclusive 0, shared 1, recursive 2; bit
+/// 2 trylock; bits 3 to 7 the subclass; from bit 8 on the number of the class key.
+#[must_use]
+pub const fn map_code(key: u64, subclass: u8, trylock: bool, read: u8) -> u64 {
+    (read as u64) | (trylock as u64) << 2 | (subclass as u64) << 3 | key << 8
+}
+
+/// A fact with what it is about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct About {
+    pub(crate) fact: Fact,
+    pub(crate) res: ResId,
+    pub(crate) set: u64,
+    pub(crate) how: u64,
+}
+
+impl About {
+    pub(crate) const NOTHING: Self = Self::new(Fact::None, ResId::NONE, 0);
+
+    pub(crate) const fn new(fact: Fact, res: ResId, set: u64) -> Self {
+        Self {
+            fact,
+            res,
+            set,
+            how: 0,
+        }
+    }
 }
 
 impl EventKind {
@@ -56,6 +175,7 @@ impl EventKind {
             Self::Report => "report",
             Self::State => "state",
             Self::Stop => "stop",
+            Self::Fact => "fact",
         }
     }
 }
@@ -65,12 +185,43 @@ impl EventKind {
 pub fn record(kind: EventKind, text: impl FnOnce() -> String) {
     let e = current();
     if e.machine().recording() {
-        emit(&e, kind, &text());
+        emit(&e, kind, About::NOTHING, &text());
+    }
+}
+
+/// Records a bare fact, if the machine records.
+#[inline]
+pub(crate) fn fact(e: &Entity, fact: Fact, res: ResId, set: u64) {
+    if e.machine().recording() {
+        emit(e, EventKind::Fact, About::new(fact, res, set), "");
+    }
+}
+
+/// Records a fact of whoever runs, if the machine records.
+#[inline]
+pub(crate) fn fact_of_current(m: &Machine, about: Fact, res: ResId, set: u64) {
+    if m.recording() && super::in_machine() {
+        fact(&current(), about, res, set);
+    }
+}
+
+/// Records an event with a fact, if the machine records.
+#[inline]
+pub(crate) fn tell(
+    e: &Entity,
+    kind: EventKind,
+    fact: Fact,
+    res: ResId,
+    set: u64,
+    text: impl FnOnce() -> String,
+) {
+    if e.machine().recording() {
+        emit(e, kind, About::new(fact, res, set), &text());
     }
 }
 
 #[cold]
-fn emit(e: &Entity, kind: EventKind, text: &str) {
+fn emit(e: &Entity, kind: EventKind, about: About, text: &str) {
     let task = e.task();
     tracing::info!(
         target: "ksplat",
@@ -82,6 +233,11 @@ fn emit(e: &Entity, kind: EventKind, text: &str) {
         site = e.site.get(),
         pf = task.pf.get(),
         irqs_off = e.irqs_off.get(),
+        atomic = e.preempt.get() != 0 || e.bh.get() != 0,
+        fact = about.fact as u64,
+        res = u64::from(about.res.0),
+        set = about.set,
+        how = about.how,
         text
     );
 }
@@ -105,21 +261,42 @@ pub(crate) fn blocked(e: &Entity, wait: Wait) {
     } else {
         format!(", held by {}", holders.join(", "))
     };
+    let set = match wait.needs {
+        Needs::All(set) | Needs::AnyOf(set) => set,
+        Needs::Holders | Needs::Enders | Needs::Anyone => 0,
+    };
+    let about = About {
+        how: wait_code(wait),
+        ..About::new(Fact::Waits, wait.res, set)
+    };
     emit(
         e,
         EventKind::Block,
+        about,
         &format!("{how} {}{by}", resource.name()),
     );
 }
 
 pub(crate) fn state(m: &Machine, kind: &str, detail: &str) {
     if m.recording() && super::in_machine() {
-        emit(&current(), EventKind::State, &format!("{kind}: {detail}"));
+        let about = About::new(Fact::Breaks, ResId::NONE, 0);
+        emit(
+            &current(),
+            EventKind::State,
+            about,
+            &format!("{kind}: {detail}"),
+        );
     }
 }
 
 pub(crate) fn stop(m: &Machine, stop: &Stop) {
     if m.recording() && super::in_machine() {
-        emit(&current(), EventKind::Stop, &format!("{:?}", stop.kind));
+        let text = format!("{:?}", stop.kind);
+        emit(&current(), EventKind::Stop, About::NOTHING, &text);
     }
+}
+
+/// An entity got its CPU.
+pub(crate) fn runs(m: &Machine, id: EntityId) {
+    fact(m.entity(id), Fact::Runs, ResId::NONE, 0);
 }

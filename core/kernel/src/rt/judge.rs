@@ -116,6 +116,8 @@ impl Waits<'_> {
             || self.waits[id.index()].is_some_and(|w| {
                 let needs = self.needed(e, w);
                 match w.needs {
+                    // On OS threads the lock was let go since the waiter last looked.
+                    Needs::Holders if needs == 0 => !self.machine.simulated(),
                     Needs::Holders | Needs::All(_) => needs & !progress == 0 && needs != 0,
                     Needs::Enders | Needs::AnyOf(_) | Needs::Anyone => needs & progress != 0,
                 }

@@ -141,7 +141,8 @@ impl Machine {
         }
         let entities = spec.entities.iter().enumerate().map(|(i, e)| {
             let cpu = &cpus[e.cpu.index()];
-            Entity::new(EntityId::new(i), e, (cpu.tasks | cpu.irqs).count_ones() > 1)
+            let shares_cpu = cpu.irqs != 0 || cpu.tasks.count_ones() > 1;
+            Entity::new(EntityId::new(i), e, shares_cpu)
         });
         Self {
             entities: entities.collect(),

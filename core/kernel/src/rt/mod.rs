@@ -26,7 +26,7 @@ pub use det::Deterministic;
 pub use entity::{
     Current, Entity, EntityKind, EntitySpec, Needs, Wait, WaitHow, current, in_machine,
 };
-pub use event::{EventKind, record};
+pub use event::{EventKind, Fact, map_code, record, wait_code};
 pub use finding::{End, Outcome, StateBreak, Stop, StopKind, StuckWait};
 pub use ids::{CpuId, EntityId, MAX_CPUS, MAX_ENTITIES, ResId, members};
 pub use machine::{Machine, MachineSpec, Runtime, World};

@@ -89,6 +89,12 @@ impl Resource {
         self.holders.load(Relaxed)
     }
 
+    /// Entities that may end a wait for it although they hold nothing.
+    #[must_use]
+    pub fn enders(&self) -> u64 {
+        self.enders.load(Relaxed)
+    }
+
     pub(crate) fn reset(&self) {
         self.state.store(0, Relaxed);
         self.holders.store(0, Relaxed);

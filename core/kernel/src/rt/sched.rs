@@ -4,8 +4,9 @@
 //! Their intersection are the candidates of a decision.
 
 use super::entity::{Entity, EntityKind, set_current};
+use super::event::Fact;
 use super::finding::End;
-use super::ids::{CpuId, EntityId, MAX_ENTITIES, members};
+use super::ids::{CpuId, EntityId, MAX_ENTITIES, ResId, members};
 use super::machine::{Machine, Runtime, World};
 use super::op::{Op, OpKind};
 use super::strategy::{Decision, Ending, Standing, Step, Strategy};
@@ -21,7 +22,7 @@ pub(crate) struct Sim {
     /// Whether entities have real-time priorities that differ.
     pub(crate) prio: Cell<bool>,
     next: UnsafeCell<[Op; MAX_ENTITIES]>,
-    choices: UnsafeCell<Vec<u32>>,
+    made: UnsafeCell<Vec<Made>>,
     strategy: Cell<Option<*mut dyn Strategy>>,
     pub(crate) wants_steps: Cell<bool>,
     /// What the running step did without announcing it; only kept for strategies that want steps.
@@ -46,6 +47,37 @@ impl std::fmt::Debug for Sim {
 // SAFETY: simulated executions run on one OS thread; OS-thread executions do not touch it.
 unsafe impl Send for Sim {}
 
+/// A decision that was made. Its choice number is worked out when somebody asks: most executions are not looked at.
+#[derive(Clone, Copy)]
+enum Made {
+    Pick {
+        candidates: u64,
+        current: Option<EntityId>,
+        picked: EntityId,
+    },
+    Choice(u32),
+}
+
+impl Made {
+    fn number(&self) -> u32 {
+        match *self {
+            Self::Pick {
+                candidates,
+                current,
+                picked,
+            } => {
+                let decision = Decision {
+                    candidates,
+                    current,
+                    next: &[],
+                };
+                decision.number_of(picked)
+            }
+            Self::Choice(choice) => choice,
+        }
+    }
+}
+
 /// Payload of the unwinding that ends an entity when its execution is over.
 pub(crate) struct TornDown;
 
@@ -59,7 +91,7 @@ impl Sim {
             steps: Cell::new(0),
             prio: Cell::new(false),
             next: UnsafeCell::new([Machine::start_op(); MAX_ENTITIES]),
-            choices: UnsafeCell::new(Vec::new()),
+            made: UnsafeCell::new(Vec::new()),
             strategy: Cell::new(None),
             wants_steps: Cell::new(false),
             touched: Cell::new(false),
@@ -72,7 +104,8 @@ impl Sim {
 
     pub(crate) fn choices(&self) -> Vec<u32> {
         // SAFETY: no other reference to the vector is live outside the methods of this file.
-        unsafe { (*self.choices.get()).clone() }
+        let made = unsafe { &*self.made.get() };
+        made.iter().map(|m| m.number()).collect()
     }
 
     pub(crate) fn next_op(&self, id: EntityId) -> Op {
@@ -91,9 +124,10 @@ impl Sim {
         unsafe { (*self.next.get())[id.index()] = op };
     }
 
-    fn record(&self, choice: u32) {
+    #[inline]
+    fn record(&self, made: Made) {
         // SAFETY: as above.
-        unsafe { (*self.choices.get()).push(choice) };
+        unsafe { (*self.made.get()).push(made) };
     }
 
     pub(crate) fn with_strategy<R>(&self, f: impl FnOnce(&mut dyn Strategy) -> R) -> R {
@@ -124,8 +158,10 @@ impl Machine {
         sim.running.set(None);
         sim.resume.set(None);
         sim.looked.set(0);
+        sim.touched.set(false);
+        sim.cpu_changed.set(false);
         // SAFETY: no execution is running.
-        unsafe { (*sim.choices.get()).clear() };
+        unsafe { (*sim.made.get()).clear() };
         let (mut live, mut ready, mut prio) = (0, 0, false);
         for e in &self.entities {
             sim.set_next(e.id, Self::start_op());
@@ -259,7 +295,7 @@ impl Machine {
             Runtime::Deterministic => {
                 self.enter(next);
                 self.sim.resume.set(Some(next));
-                super::det::suspend();
+                super::det::transfer(self, from.id);
             }
             // shuttle has switched already, inside `choose_next`.
             Runtime::Shuttle => {}
@@ -338,16 +374,15 @@ impl Machine {
 
     /// Asks the strategy and records its choice.
     pub(crate) fn ask(&self, candidates: u64, current: Option<EntityId>) -> EntityId {
-        let (picked, number) = self.with_decision(candidates, current, |decision| {
+        let picked = self.with_decision(candidates, current, |decision| {
             let picked = self.sim.with_strategy(|s| s.pick(decision));
-            let picked = if candidates & picked.bit() != 0 {
+            if candidates & picked.bit() != 0 {
                 picked
             } else {
                 decision.nth(0)
-            };
-            (picked, decision.number_of(picked))
+            }
         });
-        self.sim.record(number);
+        self.record_pick(candidates, current, picked);
         picked
     }
 
@@ -365,14 +400,14 @@ impl Machine {
         })
     }
 
-    /// Records a decision that somebody else made.
+    /// Records who was picked.
+    #[inline]
     pub(crate) fn record_pick(&self, candidates: u64, current: Option<EntityId>, picked: EntityId) {
-        let decision = Decision {
+        self.sim.record(Made::Pick {
             candidates,
             current,
-            next: &[],
-        };
-        self.sim.record(decision.number_of(picked));
+            picked,
+        });
     }
 
     /// A choice among `n` alternatives by the running entity; 0 is the undisturbed one.
@@ -386,17 +421,23 @@ impl Machine {
             Runtime::Threads => return super::threads::choose(n),
         };
         let choice = choice.min(n - 1);
-        self.sim.record(choice);
+        self.sim.record(Made::Choice(choice));
         choice
     }
 
     /// The chosen entity gets its CPU.
     pub(crate) fn enter(&self, id: EntityId) {
         self.sim.running.set(Some(id));
+        if self.recording() {
+            super::event::runs(self, id);
+        }
         if self.sim.looked.get() & id.bit() == 0 {
             self.sim.looked.set(0);
         }
         let e = self.entity(id);
+        if !e.shares_cpu {
+            return;
+        }
         let cpu = self.cpu(e.cpu);
         if cpu.irqs & id.bit() != 0 {
             if cpu.irq_stack.get() & id.bit() == 0 {
@@ -405,7 +446,7 @@ impl Machine {
             }
             return;
         }
-        if cpu.curr.replace(Some(id)) != Some(id) && e.shares_cpu {
+        if cpu.curr.replace(Some(id)) != Some(id) {
             self.recompute(e.cpu);
         }
     }
@@ -473,7 +514,9 @@ impl Machine {
         if self.rt() && e.kind == EntityKind::HardIrq && e.pending.get() > 0 {
             e.pending.set(e.pending.get() - 1);
         }
-        self.recompute(e.cpu);
+        if e.shares_cpu {
+            self.recompute(e.cpu);
+        }
         self.sim.running.set(None);
     }
 
@@ -484,6 +527,7 @@ impl Machine {
             self.threads_raise(e);
             return;
         }
+        super::event::fact_of_current(self, Fact::Raises, ResId::NONE, id.bit());
         e.pending.set(e.pending.get().saturating_add(1));
         self.sim.ready.set(self.sim.ready.get() | id.bit());
     }
@@ -494,10 +538,8 @@ impl Entity {
     #[inline]
     pub fn cpu_point(&self) {
         if self.shares_cpu {
-            self.machine().point(
-                self,
-                Op::new(OpKind::Cpu, super::ids::ResId(u32::from(self.cpu.0))),
-            );
+            self.machine()
+                .point(self, Op::new(OpKind::Cpu, ResId(u32::from(self.cpu.0))));
         }
     }
 
@@ -505,6 +547,7 @@ impl Entity {
     #[inline]
     pub(crate) fn cpu_changed(&self) {
         if self.shares_cpu && self.machine().simulated.get() {
+            super::event::fact(self, Fact::Context, ResId::NONE, 0);
             self.machine().sim.cpu_changed.set(true);
             self.machine().recompute(self.cpu);
         }

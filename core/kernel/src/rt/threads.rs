@@ -27,6 +27,8 @@ pub(crate) struct Parking {
     buckets: [CachePadded<Bucket>; BUCKETS],
     waits: Mutex<[Option<Wait>; MAX_ENTITIES]>,
     live: AtomicU64,
+    /// The stop that each entity saw when it last judged its wait.
+    suspicions: Mutex<Vec<Option<super::Stop>>>,
     tasks_left: AtomicU64,
     /// Interrupts-off sections and handlers of a CPU exclude each other.
     irq_gates: Vec<CachePadded<AtomicBool>>,
@@ -54,6 +56,7 @@ impl Parking {
             buckets: std::array::from_fn(|_| CachePadded::default()),
             waits: Mutex::new([None; MAX_ENTITIES]),
             live: AtomicU64::new(0),
+            suspicions: Mutex::new(vec![None; entities]),
             tasks_left: AtomicU64::new(0),
             irq_gates: (0..cpus).map(|_| CachePadded::default()).collect(),
             irq_pending: (0..entities).map(|_| CachePadded::default()).collect(),
@@ -146,10 +149,10 @@ impl Machine {
             self.world().run(e.id);
             e.end_context();
         });
-        if let Err(payload) = std::panic::catch_unwind(body) {
-            if !payload.is::<TornDown>() {
-                self.fault(super::finding::panic_message(payload.as_ref()));
-            }
+        if let Err(payload) = std::panic::catch_unwind(body)
+            && !payload.is::<TornDown>()
+        {
+            self.fault(super::finding::panic_message(payload.as_ref()));
         }
     }
 
@@ -201,7 +204,7 @@ impl Machine {
             WaitHow::Sleep | WaitHow::Idle => self.park(wait.res),
         }
         if looks > SUSPECT_AFTER && looks.is_multiple_of(SUSPECT_AFTER) {
-            self.suspect(e);
+            self.suspect(e, looks);
         }
         self.parking.waits()[e.id.index()] = None;
         if self.tearing_down() {
@@ -227,15 +230,22 @@ impl Machine {
         }
     }
 
-    /// Judges a snapshot of all waits; a stop must show twice, with time between, before it counts.
-    fn suspect(&self, e: &Entity) {
-        let Some(first) = self.judge_snapshot(e) else {
+    /// Judges a snapshot of all waits. A stop must show twice before it counts, with time between in which the waiter
+    /// looked again at what it waits for: it may have come true since the last look.
+    fn suspect(&self, e: &Entity, looks: u32) {
+        let now = self.judge_snapshot(e);
+        let suspicions = &self.parking.suspicions;
+        let mut suspicions = suspicions.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut suspicions[e.id.index()], now.clone());
+        drop(suspicions);
+        let Some(now) = now else {
             return;
         };
-        std::thread::sleep(Duration::from_millis(20));
-        if self.judge_snapshot(e).is_some_and(|second| second == first) {
-            self.stop(first);
+        if looks > 2 * SUSPECT_AFTER && before.as_ref() == Some(&now) {
+            self.stop(now);
+            return;
         }
+        std::thread::sleep(Duration::from_millis(20));
     }
 
     fn judge_snapshot(&self, e: &Entity) -> Option<super::Stop> {

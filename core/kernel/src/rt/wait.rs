@@ -3,6 +3,7 @@
 //! Every wait says who waits, for what and who can end it, and is judged at that moment.
 
 use super::entity::{Entity, Needs, Wait, WaitHow};
+use super::event::Fact;
 use super::ids::ResId;
 use super::machine::Machine;
 use super::resource::{clear_bits, set_bits};
@@ -32,7 +33,7 @@ impl Entity {
         let sim = &m.sim;
         self.wait.set(Some(wait));
         sim.ready.set(sim.ready.get() & !self.id.bit());
-        if wait.how != WaitHow::Spin {
+        if wait.how != WaitHow::Spin && self.shares_cpu {
             let cpu = m.cpu(self.cpu);
             if cpu.curr.get() == Some(self.id) {
                 cpu.curr.set(None);
@@ -56,6 +57,7 @@ impl Entity {
             m.decide(Some(self), candidates);
         }
         self.wait.set(None);
+        super::event::fact(self, Fact::Goes, wait.res, 0);
     }
 }
 
@@ -67,6 +69,7 @@ impl Machine {
             self.threads_wake(res);
             return;
         }
+        super::event::fact_of_current(self, Fact::Wakes, res, 0);
         let r = self.resource(res);
         let waiting = r.waiters.load(Relaxed) | r.read_waiters.load(Relaxed);
         self.sim.ready.set(self.sim.ready.get() | waiting);

@@ -2,9 +2,10 @@
 //!
 //! 0 free; [`WRITER`] plus the owner's id while held exclusively; otherwise the number of readers.
 
+use crate::rt::event::fact;
 use crate::rt::resource::{clear_bits, set_bits};
 use crate::rt::{
-    Entity, EventKind, Machine, OpKind, ResId, Resource, members, record, wait_for_holders,
+    Entity, EventKind, Fact, Machine, OpKind, ResId, Resource, members, record, wait_for_holders,
 };
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
@@ -22,6 +23,11 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// As events spell it.
+    const fn code(self) -> u64 {
+        self as u64
+    }
+
     const fn op(self) -> OpKind {
         match self {
             Self::Write => OpKind::Lock,
@@ -54,6 +60,7 @@ pub(crate) fn take(e: &Entity, res: ResId, mode: Mode, spin: bool) {
         &r.read_waiters
     };
     set_bits(standing, e.id().bit());
+    fact(e, Fact::Asks, res, mode.code());
     if available(r, mode) {
         m.point(e, crate::rt::Op::new(mode.op(), res));
         e.clear_wait();
@@ -110,6 +117,7 @@ fn own(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: Mode) {
         e.hold_shared(res);
     }
     e.count_held(1);
+    fact(e, Fact::Gets, res, mode.code());
 }
 
 /// Releases the lock. False if the entity does not hold it in this way: nothing happened then.
@@ -142,6 +150,7 @@ fn release_simulated(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: Mo
         }
     }
     e.count_held(-1);
+    fact(e, Fact::Gives, res, mode.code());
     if r.state.load(Relaxed) == 0 && (r.waiters.load(Relaxed) | r.read_waiters.load(Relaxed)) != 0 {
         m.wake(res);
     }
@@ -159,6 +168,7 @@ pub(crate) fn downgrade(e: &Entity, res: ResId) -> bool {
         return false;
     }
     e.hold_shared(res);
+    fact(e, Fact::Lowers, res, 0);
     m.wake(res);
     true
 }

@@ -63,6 +63,10 @@ impl Place<'_> {
                 to, source, gfp, ..
             } => self.alloc(*to, *source, *gfp),
             Op::Free(var) => self.var(*var),
+            Op::Copy { to, from } => {
+                self.var(*to)?;
+                self.var(*from)
+            }
             Op::MightAlloc(gfp) => self.gfp(*gfp),
             Op::Reclaim(of, gfp) => {
                 if let ReclaimOf::Memcg(memcg) = of {

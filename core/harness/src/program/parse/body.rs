@@ -2,9 +2,11 @@
 
 use super::super::block::Block;
 use super::super::error::Problem;
+use super::super::gfp::GfpBase;
 use super::super::lex::Kind;
 use super::super::op::{Body, Stmt};
-use super::super::suggest::did_you_mean;
+use super::super::suggest::nearest;
+use super::super::word::Word;
 use super::super::{At, limits};
 use super::cursor::{Local, Parsed, Parser};
 
@@ -29,12 +31,19 @@ impl Parser<'_> {
     fn never_assigned(&mut self, local: &Local, all: &[Local]) {
         let name = local.name.as_str();
         let variables = all.iter().filter(|l| l.assigned).map(|l| l.name.as_str());
-        let help = did_you_mean(name, variables.chain(self.names.all())).or_else(|| {
-            Some(format!("assign it with `{name} = kmalloc GFP_KERNEL`, or declare `slot {name}` or `flag {name}`"))
-        });
+        let help = if GfpBase::from_word(name).is_some() {
+            format!("a gfp mask stands behind an allocation: `kmalloc {name}`")
+        } else if let Some(near) = nearest(name, variables.chain(self.names.all())) {
+            format!("did you mean `{near}`?")
+        } else {
+            format!(
+                "assign it with `{name} = kmalloc GFP_KERNEL`, or declare `slot {name}` or `flag {name}`"
+            )
+        };
         let message = format!("unknown name `{name}`");
         let label = "expected a flag, a counter, a slot, or a variable that this body assigns";
-        self.record(Problem::new(local.first, message, label).with_help(help));
+        let problem = Problem::new(local.first, message, label);
+        self.record(problem.with_help(Some(help)));
     }
 
     /// `{ … }`: goes on after a wrong line.

@@ -6,15 +6,21 @@
 
 mod body;
 mod cursor;
+mod declarations;
 mod expr;
+mod handlers;
+mod hints;
 mod items;
 mod names;
 mod ops;
 mod sections;
 
 use super::error::{Problem, TextError};
-use super::{Program, check, lex, limits};
+use super::{Program, RulesText, check, lex, limits};
 use cursor::Parser;
+
+pub use items::declaration_words;
+pub use ops::operation_words;
 
 /// Reads a program.
 ///
@@ -53,6 +59,22 @@ pub fn parse_bytes(file: &str, bytes: &[u8]) -> Result<Program, TextError> {
         "expected text; this byte is not",
     );
     Err(TextError::new(file, &text, vec![problem]))
+}
+
+/// Reads rules as they stand behind `under`: `v4.15 fs_reclaim=F2 guard pf_memalloc_recursion off`. For options of a
+/// command line; `option` names where the text comes from.
+///
+/// # Errors
+/// What is wrong with the text, as [`parse`].
+pub fn parse_rules(option: &str, text: &str) -> Result<RulesText, TextError> {
+    let (tokens, problems) = lex::tokens(text);
+    if !problems.is_empty() {
+        return Err(TextError::new(option, text, problems));
+    }
+    let mut parser = Parser::new(tokens);
+    let rules = parser.rules_alone();
+    let (_, problems) = parser.finish();
+    rules.map_err(|_| TextError::new(option, text, problems))
 }
 
 fn parse_text(text: &str) -> Result<Program, Vec<Problem>> {

@@ -1,19 +1,24 @@
 //! Operations.
 
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
 use super::super::decl::Counter;
 use super::super::error::Problem;
-use super::super::lex::{Kind, Token};
+use super::super::lex::{Kind, Token, excerpt};
 use super::super::limits;
 use super::super::op::{
     Acquire, Change, Flavour, LockRef, Mode, Nest, Op, Pressure, ReclaimOf, Source, Var,
 };
+use super::super::suggest::did_you_mean;
 use super::super::table::Id;
 use super::super::verb::{
     BatchVerb, Do, MapVerb, MappingVerb, MemcgVerb, MmVerb, PageVerb, PopulationVerb, Scope,
     TimerVerb, WorkVerb,
 };
 use super::super::word::Word;
-use super::cursor::{Parsed, Parser};
+use super::cursor::{Parsed, Parser, one_of};
+use super::hints;
 
 /// Operations that belong to no enumeration of verbs.
 const OTHERS: &[&str] = &[
@@ -70,8 +75,16 @@ const OTHERS: &[&str] = &[
     "online",
 ];
 
+/// Where memory comes from.
+const ALLOCATIONS: &[&str] = &[
+    "alloc_pages",
+    "kmalloc",
+    "mempool_alloc",
+    "page_cache_alloc",
+];
+
 /// Every word that can begin an operation.
-pub(in super::super) fn words() -> Vec<&'static str> {
+pub fn operation_words() -> Vec<&'static str> {
     let mut words = OTHERS.to_vec();
     words.extend(Do::words());
     words.extend(Scope::words());
@@ -87,6 +100,13 @@ pub(in super::super) fn words() -> Vec<&'static str> {
     words
 }
 
+/// Whether the word begins an operation. Asked for every line, so the list is made once.
+fn is_operation(word: &str) -> bool {
+    static WORDS: LazyLock<BTreeSet<&str>> =
+        LazyLock::new(|| operation_words().into_iter().collect());
+    WORDS.contains(word)
+}
+
 impl<'t> Parser<'t> {
     pub fn operation(&mut self) -> Parsed<Op> {
         let token = self.peek();
@@ -97,11 +117,18 @@ impl<'t> Parser<'t> {
         if after.kind == Kind::Sign && after.text == "=" {
             return self.assignment();
         }
-        if !words().contains(&token.text) {
-            return self.unknown_word("operation", "an operation or `}`", words().into_iter());
+        if !is_operation(token.text) {
+            return self.unknown_operation(token);
         }
         self.advance();
         self.verb(token)
+    }
+
+    fn unknown_operation<T>(&mut self, token: Token<'t>) -> Parsed<T> {
+        let help = hints::for_operation(token.text)
+            .or_else(|| did_you_mean(token.text, operation_words()));
+        let message = format!("unknown operation `{}`", excerpt(token.text));
+        self.fail(Problem::new(token.at, message, "expected an operation or `}`").with_help(help))
     }
 
     /// Operations of the enumerations; the others go on to [`Self::other`].
@@ -267,25 +294,22 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// `p = alloc_pages …`.
+    /// `p = alloc_pages …`, `q = p`.
     fn assignment(&mut self) -> Parsed<Op> {
-        const ALLOCATIONS: &[&str] = &[
-            "alloc_pages",
-            "kmalloc",
-            "mempool_alloc",
-            "page_cache_alloc",
-        ];
         let name = self.advance();
         self.advance();
         let token = self.peek();
-        if !ALLOCATIONS.contains(&token.text) {
-            let expected =
-                "an allocation: `alloc_pages`, `kmalloc`, `mempool_alloc` or `page_cache_alloc`";
-            return self.unexpected_word(expected, ALLOCATIONS.iter().copied());
+        if token.kind != Kind::Word {
+            let expected = format!("a variable or an allocation: {}", one_of(ALLOCATIONS));
+            return self.unexpected(&expected);
         }
         let to = self.var(name, true)?;
         self.advance();
-        self.alloc(token, Some(to))
+        if ALLOCATIONS.contains(&token.text) {
+            return self.alloc(token, Some(to));
+        }
+        let from = self.var(token, false)?;
+        Ok(Op::Copy { to, from })
     }
 
     fn alloc(&mut self, token: Token<'t>, to: Option<Var>) -> Parsed<Op> {

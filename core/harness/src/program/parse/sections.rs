@@ -269,7 +269,7 @@ impl<'t> Parser<'t> {
         Ok(())
     }
 
-    /// `v4.15 fs_reclaim=F2`, at least one of the two.
+    /// `v4.15 fs_reclaim=F2`, at least one of the two, up to `{` or the end.
     fn under(&mut self) -> Parsed<RulesText> {
         let mut rules = RulesText {
             at: self.peek().at,
@@ -278,17 +278,22 @@ impl<'t> Parser<'t> {
         if Release::parse(self.peek().text).is_some() {
             rules.release = Some(self.release()?);
         }
-        while !self.at_sign("{") {
-            if self.peek().kind != Kind::Word {
-                return self
-                    .unexpected("a release such as `v4.15`, a switch, `guard NAME off` or `{`");
-            }
+        while self.peek().kind == Kind::Word {
             self.setting(&mut rules)?;
         }
         if rules.is_empty() {
-            return self.unexpected("a release such as `v4.15` or a switch behind `under`");
+            return self.unexpected("a release such as `v4.15`, a switch, or `guard NAME off`");
         }
         Ok(rules)
+    }
+
+    /// Rules that are the whole text.
+    pub fn rules_alone(&mut self) -> Parsed<RulesText> {
+        let rules = self.under()?;
+        if self.peek().kind == Kind::End {
+            return Ok(rules);
+        }
+        self.unexpected("a switch, `guard NAME off`, or nothing more")
     }
 
     fn expect_line(&mut self, expect: &mut Expect) -> Parsed<()> {

@@ -9,7 +9,7 @@ mod ops;
 use std::fmt::Display;
 
 use super::table::{Declared, Id};
-use super::{Name, Program};
+use super::{Body, Name, Op, Program};
 
 /// Prints a program.
 ///
@@ -23,6 +23,17 @@ pub fn print(program: &Program) -> String {
     };
     printer.program();
     printer.out
+}
+
+/// The line of an operation of `body` without the blocks: `lock L irqsave`, for stories and messages.
+pub fn print_operation(program: &Program, body: &Body, op: &Op) -> String {
+    let printer = Printer {
+        program,
+        locals: &body.locals,
+        indent: 0,
+        out: String::new(),
+    };
+    printer.head(op)
 }
 
 struct Printer<'p> {

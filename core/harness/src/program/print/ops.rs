@@ -38,63 +38,42 @@ impl Printer<'_> {
     }
 
     fn statement(&mut self, statement: &Stmt) {
+        let head = self.head(&statement.op);
         match &statement.op {
-            Op::Lock(acquire, Some(block)) => {
-                let head = format!("{} {}", self.lock_verb(acquire), self.acquire(acquire));
-                self.block(&head, block);
-            }
             Op::Trylock {
-                acquire,
-                keep,
-                then,
-                otherwise,
-            } => {
-                let verb = if acquire.mode == Mode::Shared {
-                    "tryread"
-                } else {
-                    "trylock"
-                };
-                let keep = if *keep { " keep" } else { "" };
-                let head = format!("{verb} {}{keep}", self.acquire(acquire));
-                self.two_blocks(&head, then, otherwise);
+                then, otherwise, ..
             }
-            Op::Scope(scope, block) => self.block(scope.word(), block),
-            Op::If {
-                cond,
-                then,
-                otherwise,
-            } => {
-                let head = format!("if {}", self.cond(cond));
-                self.two_blocks(&head, then, otherwise);
-            }
-            Op::While(cond, block) => {
-                let head = format!("while {}", self.cond(cond));
-                self.block(&head, block);
-            }
-            Op::Loop(times, block) => self.block(&format!("loop {times}"), block),
-            Op::Serve(device, block) => self.block(&format!("serve {}", self.name(*device)), block),
-            Op::PageStat(page, block) => {
-                self.block(&format!("page_stat {}", self.page(*page)), block)
-            }
-            Op::WbStat(inode, block) => {
-                self.block(&format!("wb_stat {}", self.name(*inode)), block)
-            }
-            Op::Invalidate(mm, block) => {
-                self.block(&format!("invalidate {}", self.name(*mm)), block)
-            }
-            op => {
-                let text = self.simple(op);
-                self.line(text);
-            }
+            | Op::If {
+                then, otherwise, ..
+            } => self.two_blocks(&head, then, otherwise),
+            op => match op.blocks().next() {
+                Some(block) => self.block(&head, block),
+                None => self.line(head),
+            },
         }
     }
 
-    /// An operation without a block.
-    fn simple(&self, op: &Op) -> String {
+    /// The line of an operation, up to the `{` of its block.
+    pub fn head(&self, op: &Op) -> String {
         match op {
             Op::Do(verb) => verb.word().to_owned(),
+            Op::Scope(scope, _) => scope.word().to_owned(),
+            Op::If { cond, .. } => format!("if {}", self.cond(cond)),
+            Op::While(cond, _) => format!("while {}", self.cond(cond)),
+            Op::Loop(times, _) => format!("loop {times}"),
             Op::Lock(acquire, _) => {
                 format!("{} {}", self.lock_verb(acquire), self.acquire(acquire))
+            }
+            Op::Trylock { acquire, keep, .. } => {
+                let verb = match acquire.mode {
+                    Mode::Shared => "tryread",
+                    Mode::Exclusive => "trylock",
+                };
+                format!(
+                    "{verb} {}{}",
+                    self.acquire(acquire),
+                    if *keep { " keep" } else { "" }
+                )
             }
             Op::Unlock {
                 lock,
@@ -113,6 +92,7 @@ impl Printer<'_> {
                 pressure,
             } => self.alloc(*to, *source, *gfp, *pressure),
             Op::Free(var) => format!("free {}", self.var(*var)),
+            Op::Copy { to, from } => format!("{} = {}", self.var(*to), self.var(*from)),
             Op::MightAlloc(mask) => format!("might_alloc {}", gfp(*mask)),
             Op::Reclaim(of, mask) => match of {
                 ReclaimOf::Node => format!("try_to_free_pages {}", gfp(*mask)),
@@ -148,11 +128,12 @@ impl Printer<'_> {
                 Change::Dec => format!("dec {}", self.name(*counter)),
                 Change::Assign(value) => format!("assign {} {value}", self.name(*counter)),
             },
-            op => self.waiting(op),
+            op => self.other_head(op),
         }
     }
 
-    fn waiting(&self, op: &Op) -> String {
+    /// Waiting, and what belongs to memory management.
+    fn other_head(&self, op: &Op) -> String {
         match op {
             Op::Complete { completion, all } => {
                 format!("complete{} {}", suffix(*all), self.name(*completion))
@@ -201,7 +182,11 @@ impl Printer<'_> {
             Op::Memcg(verb, memcg) => format!("{} {}", verb.word(), self.name(*memcg)),
             Op::Mm(verb, mm) => format!("{} {}", verb.word(), self.name(*mm)),
             Op::Hotplug { zone, online } => self.hotplug(*zone, *online),
-            // Those with blocks are printed by `statement`, the others by `simple`.
+            Op::Serve(device, _) => format!("serve {}", self.name(*device)),
+            Op::PageStat(page, _) => format!("page_stat {}", self.page(*page)),
+            Op::WbStat(inode, _) => format!("wb_stat {}", self.name(*inode)),
+            Op::Invalidate(mm, _) => format!("invalidate {}", self.name(*mm)),
+            // All others are `head`'s.
             _ => String::new(),
         }
     }

@@ -14,10 +14,16 @@ pub(super) fn repair(program: &mut Program) {
         .bodies_mut()
         .map(|(context, body)| (context, std::mem::take(body)))
         .collect();
-    let mut budget = limits::OPERATIONS;
+    let mut room = Room {
+        program,
+        any: Body {
+            locals: vec![Name::default(); limits::LOCALS],
+            block: Block::default(),
+        },
+        operations: limits::OPERATIONS,
+    };
     for (context, body) in &mut bodies {
-        let callee = *context == Context::Callee;
-        legal_operations(program, &mut body.block, callee, 1, &mut budget);
+        room.fill(&mut body.block, *context == Context::Callee, 1);
     }
     put_back(program, bodies);
     no_recursion(program);
@@ -36,39 +42,37 @@ fn put_back(program: &mut Program, bodies: Vec<(Context, Body)>) {
     }
 }
 
-/// Makes each operation fit what is declared, or drops it.
-fn legal_operations(
-    program: &Program,
-    block: &mut Block,
-    callee: bool,
-    depth: usize,
-    budget: &mut usize,
-) {
-    // Variables come later; here any position below the limit will do.
-    let any = Body {
-        locals: vec![Name::default(); limits::LOCALS],
-        block: Block::default(),
-    };
-    let mut kept = Vec::new();
-    for mut statement in block.0.drain(..) {
-        if *budget == 0 {
-            break;
-        }
-        operations::fit(program, &mut statement.op, callee);
-        let legal = operation(program, &any, &statement.op, At::NOWHERE, callee).is_ok();
-        if legal {
-            *budget -= 1;
-        }
-        let inner = if legal { depth + 1 } else { depth };
-        for block in statement.op.blocks_mut() {
-            if inner > limits::DEPTH {
-                block.0.clear();
+/// What operations have to fit into.
+struct Room<'p> {
+    program: &'p Program,
+    /// Variables come later; until then any position below the limit will do.
+    any: Body,
+    /// How many more there may be.
+    operations: usize,
+}
+
+impl Room<'_> {
+    /// Makes each operation of a block at `depth` fit, or drops it.
+    fn fill(&mut self, block: &mut Block, callee: bool, depth: usize) {
+        let mut kept = Vec::new();
+        for mut statement in block.0.drain(..) {
+            if self.operations == 0 {
+                break;
             }
-            legal_operations(program, block, callee, inner, budget);
+            operations::fit(self.program, &mut statement.op, callee);
+            let op = &statement.op;
+            let legal = operation(self.program, &self.any, op, At::NOWHERE, callee).is_ok();
+            let too_deep = depth == limits::DEPTH && op.blocks().next().is_some();
+            let keep = legal && !too_deep;
+            self.operations -= usize::from(keep);
+            let inner = depth + usize::from(keep);
+            for block in statement.op.blocks_mut() {
+                self.fill(block, callee, inner);
+            }
+            keep_or_splice(&mut kept, statement, keep);
         }
-        keep_or_splice(&mut kept, statement, legal);
+        block.0 = kept;
     }
-    block.0 = kept;
 }
 
 /// The operation, or the contents of its blocks in its place.

@@ -22,8 +22,14 @@ pub(super) fn repair(program: &mut Program) {
     }
 }
 
-/// A variable that is never assigned becomes one that is, or a slot; or it goes.
+/// A variable that is never assigned becomes one that is, or a slot; or what needs it goes.
 fn only_assigned(body: &mut Body, slots: usize) {
+    // What goes may have been the assignment of another variable.
+    while drop_unassigned(body, slots) {}
+}
+
+/// One round of [`only_assigned`]; whether an operation was dropped.
+fn drop_unassigned(body: &mut Body, slots: usize) -> bool {
     let mut assigned: BTreeSet<u8> = BTreeSet::new();
     body.block.walk(&mut |statement| {
         if let Some(Var::Local(local)) = statement.op.assigned() {
@@ -42,19 +48,22 @@ fn only_assigned(body: &mut Body, slots: usize) {
         }
         var => Some(var),
     };
+    let mut dropped = false;
     retain(&mut body.block, &mut |op| {
         for term in op.cond_mut().into_iter().flat_map(|cond| &mut cond.terms) {
             if let Atom::Holds(var) = term.atom {
                 term.atom = replaced(var).map_or(Atom::Maybe, Atom::Holds);
             }
         }
-        let Op::Free(var) = op else {
+        let (Op::Free(var) | Op::Copy { from: var, .. }) = op else {
             return true;
         };
         let other = replaced(*var);
         *var = other.unwrap_or(*var);
+        dropped |= other.is_none();
         other.is_some()
     });
+    dropped
 }
 
 fn in_order(body: &mut Body, declared: &BTreeSet<Name>) {

@@ -1,0 +1,227 @@
+//! Claimed stops: who cannot go on, according to the books, and whether the claim says the same.
+
+use super::books::{Books, Waiting};
+use super::statics::Statics;
+use super::{Basis, Rejection};
+use crate::story::Moment;
+use ksplat_kernel::rt::{EntityKind, Stop, StopKind, StuckWait, wait_code};
+
+/// Checks a claimed stop against the log of its execution.
+pub(super) fn check(
+    statics: &Statics,
+    moments: &[Moment],
+    claim: &Stop,
+) -> Result<Basis, Rejection> {
+    let books = Books::of(statics, moments)?;
+    let blocked = books.blocked();
+    let stuck = books.stuck(blocked);
+    if claim.waits.is_empty() || claim.stuck == 0 {
+        return Err(Rejection("the claim names nobody".to_owned()));
+    }
+    if claim.stuck != stuck {
+        return Err(Rejection(format!(
+            "stuck are {}, not {}",
+            books.names(stuck),
+            books.names(claim.stuck)
+        )));
+    }
+    for wait in &claim.waits {
+        books.agrees(blocked, wait)?;
+    }
+    chain(&books, blocked, claim)?;
+    Ok(Basis::Recomputed)
+}
+
+/// The waits must lead from one to the next, and around if a cycle is claimed.
+fn chain(books: &Books<'_>, blocked: u64, claim: &Stop) -> Result<(), Rejection> {
+    for pair in claim.waits.windows(2) {
+        if pair[0].needs & 1 << pair[1].waiter.index() == 0 {
+            return Err(Rejection(format!(
+                "{} does not wait for {}",
+                books.statics.entity(pair[0].waiter.index()),
+                books.statics.entity(pair[1].waiter.index())
+            )));
+        }
+    }
+    let (first, last) = (&claim.waits[0], &claim.waits[claim.waits.len() - 1]);
+    let closes = last.needs & 1 << first.waiter.index() != 0;
+    let retries = claim.waits.iter().any(|w| books.is_retry(w));
+    let fits = match claim.kind {
+        StopKind::Deadlock => closes && !retries,
+        StopKind::Livelock => retries,
+        StopKind::NoEnder => !retries && last.needs & blocked == 0,
+    };
+    if fits {
+        Ok(())
+    } else {
+        Err(Rejection(format!("this is no {:?}", claim.kind)))
+    }
+}
+
+impl Books<'_> {
+    /// Everybody who cannot go on whatever the others do, those at rest included.
+    pub(super) fn blocked(&self) -> u64 {
+        let live = self.entities.iter().enumerate().filter(|(_, e)| !e.ended);
+        let mut blocked = live.fold(0, |s, (id, _)| s | 1u64 << id);
+        loop {
+            let ids = 0..self.entities.len();
+            let freed = ids
+                .filter(|&id| blocked & 1 << id != 0 && self.can_go(id, blocked))
+                .fold(0, |s, id| s | 1u64 << id);
+            if freed == 0 {
+                return blocked;
+            }
+            blocked &= !freed;
+        }
+    }
+
+    /// Those of the blocked whom it hurts: a daemon without work and an interrupt that does not fire are at rest.
+    fn stuck(&self, blocked: u64) -> u64 {
+        let hurts = |id: usize| {
+            let e = &self.entities[id];
+            match e.wait.filter(|w| !w.woken) {
+                Some(wait) => wait.how < 20,
+                None => {
+                    self.statics.entities[id].kind != EntityKind::HardIrq || e.busy || e.pending > 0
+                }
+            }
+        };
+        let ids = 0..self.entities.len();
+        ids.filter(|&id| blocked & 1 << id != 0 && hurts(id))
+            .fold(0, |s, id| s | 1u64 << id)
+    }
+
+    /// Whether the entity goes on while those of `blocked` do not.
+    fn can_go(&self, id: usize, blocked: u64) -> bool {
+        if self.obstacle(id).is_some_and(|o| blocked & 1 << o != 0) {
+            return false;
+        }
+        let e = &self.entities[id];
+        if let Some(wait) = e.wait {
+            return wait.woken && !self.is_lock_wait(&wait) || self.wait_ends(id, &wait, blocked);
+        }
+        if let Some((res, mode)) = e.asks.filter(|&(res, mode)| !self.available(res, mode)) {
+            return self.lock_frees(id, res, mode, blocked);
+        }
+        e.busy || self.statics.entities[id].kind != EntityKind::HardIrq || e.pending > 0
+    }
+
+    fn is_lock_wait(&self, wait: &Waiting) -> bool {
+        wait.how.is_multiple_of(10)
+    }
+
+    fn wait_ends(&self, id: usize, wait: &Waiting, blocked: u64) -> bool {
+        let needs = self.needs(id, wait);
+        match wait.how % 10 {
+            0 => {
+                let mode = self.entities[id].asks.map_or(0, |(_, mode)| mode);
+                self.available(wait.res, mode) || self.lock_frees(id, wait.res, mode, blocked)
+            }
+            1 => needs & blocked == 0,
+            _ => needs & !blocked != 0,
+        }
+    }
+
+    fn available(&self, res: u64, mode: u64) -> bool {
+        let writer = self.lock(res).is_some_and(|l| l.writer.is_some());
+        match mode {
+            0 => self.holders(res) == 0,
+            1 => !writer && self.queued_writers(res).next().is_none(),
+            _ => !writer,
+        }
+    }
+
+    /// Whether those in the way of a lock let go of it.
+    fn lock_frees(&self, id: usize, res: u64, mode: u64, blocked: u64) -> bool {
+        let holders = self.holders(res);
+        if holders != 0 {
+            return holders & blocked == 0;
+        }
+        mode == 1
+            && self
+                .queued_writers(res)
+                .any(|w| w != id && blocked & 1 << w == 0)
+    }
+
+    /// Whom a wait needs, by the rule that its event names.
+    fn needs(&self, id: usize, wait: &Waiting) -> u64 {
+        let ended = |e: usize| self.entities[e].ended;
+        let live = (0..self.entities.len()).filter(|&e| !ended(e) && e != id);
+        let others = live.fold(0, |s, e| s | 1u64 << e);
+        match wait.how % 10 {
+            0 => self.holders(wait.res),
+            1 => wait.set,
+            2 => self.statics.resources[wait.res as usize].enders & others,
+            3 => wait.set & others,
+            _ => others,
+        }
+    }
+
+    /// Whether the books know of this claimed wait.
+    fn agrees(&self, blocked: u64, claim: &StuckWait) -> Result<(), Rejection> {
+        let id = claim.waiter.index();
+        let name = self.statics.entity(id);
+        let reject = |why: String| Err(Rejection(format!("{name} {why}")));
+        if blocked & 1 << id == 0 {
+            return reject("can go on".to_owned());
+        }
+        let cpu = self.obstacle(id).map_or(0, |o| 1u64 << o);
+        let e = &self.entities[id];
+        let known = e.wait.filter(|w| !w.woken || self.is_lock_wait(w));
+        let (res, needs) = match (&claim.wait, known) {
+            (Some(wait), Some(known)) => {
+                if wait.res.index() as u64 != known.res || wait_code(*wait) != known.how {
+                    return reject(format!("waits for {}", self.statics.resource(known.res)));
+                }
+                (Some(known.res), self.needs(id, &known))
+            }
+            // It stands before a lock that somebody else took: it has not even looked yet.
+            (Some(wait), None) => match e.asks {
+                Some((res, mode))
+                    if res == wait.res.index() as u64 && !self.available(res, mode) =>
+                {
+                    (Some(res), self.holders(res))
+                }
+                _ => return reject("waits for nothing".to_owned()),
+            },
+            (None, _) => (None, 0),
+        };
+        if res.is_none() && cpu == 0 {
+            return reject("has its CPU to itself".to_owned());
+        }
+        if claim.needs != needs | cpu {
+            return reject(format!(
+                "needs {}, not {}",
+                self.names(needs | cpu),
+                self.names(claim.needs)
+            ));
+        }
+        Ok(())
+    }
+
+    /// A spin or retry loop that reads until something changes.
+    fn is_retry(&self, claim: &StuckWait) -> bool {
+        let Some(wait) = claim.wait else {
+            return false;
+        };
+        let code = wait_code(wait);
+        let sequence = self
+            .statics
+            .resources
+            .get(wait.res.index())
+            .is_some_and(|r| r.sequence);
+        code % 10 == 4 || (code < 10 && (sequence || code > 1))
+    }
+
+    fn names(&self, set: u64) -> String {
+        let names: Vec<&str> = (0..64)
+            .filter(|id| set & 1 << id != 0)
+            .map(|id| self.statics.entity(id))
+            .collect();
+        if names.is_empty() {
+            "nobody".to_owned()
+        } else {
+            names.join(" and ")
+        }
+    }
+}
