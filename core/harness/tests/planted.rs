@@ -9,20 +9,38 @@ use ksplat_harness::run::Litmus;
 fn explored(text: &str) -> Search {
     let program = parse("planted.splat", text).unwrap_or_else(|e| panic!("{e}"));
     let litmus = Litmus::new(&program, &machine_rules(&program.rules)).expect("executable");
-    let found = search(&litmus, &Bounds { schedules: 1_000, ..Bounds::default() }, |_| false);
+    let found = search(
+        &litmus,
+        &Bounds {
+            schedules: 1_000,
+            ..Bounds::default()
+        },
+        |_| false,
+    );
     assert!(found.faults.is_empty(), "{:?}", found.faults);
     found
 }
 
 fn found(text: &str) -> Vec<String> {
-    explored(text).found.keys().map(ToString::to_string).collect()
+    explored(text)
+        .found
+        .keys()
+        .map(ToString::to_string)
+        .collect()
 }
 
 #[track_caller]
 fn planted(broken: &str, signature: &str, repaired: &str) {
     let got = found(broken);
-    assert!(got.iter().any(|s| s.starts_with(signature)), "{signature} expected, found {got:?}");
-    assert_eq!(found(repaired), Vec::<String>::new(), "the repaired program is silent");
+    assert!(
+        got.iter().any(|s| s.starts_with(signature)),
+        "{signature} expected, found {got:?}"
+    );
+    assert_eq!(
+        found(repaired),
+        Vec::<String>::new(),
+        "the repaired program is silent"
+    );
 }
 
 fn two_tasks(second: &str) -> String {
@@ -36,7 +54,11 @@ fn a_lock_order_swapped() {
     let swapped = two_tasks("    lock B {\n        lock A {\n        }\n    }");
     let ordered = two_tasks("    lock A {\n        lock B {\n        }\n    }");
     planted(&swapped, "stop/deadlock/A>B", &ordered);
-    assert!(found(&swapped).iter().any(|s| s.starts_with("report/circular")));
+    assert!(
+        found(&swapped)
+            .iter()
+            .any(|s| s.starts_with("report/circular"))
+    );
 }
 
 fn sleeper(waker: &str) -> String {
@@ -47,15 +69,25 @@ fn sleeper(waker: &str) -> String {
 
 #[test]
 fn a_lost_wake_up() {
-    planted(&sleeper("    wake_up Q\n    set ready"), "stop/", &sleeper("    set ready\n    wake_up Q"));
+    planted(
+        &sleeper("    wake_up Q\n    set ready"),
+        "stop/",
+        &sleeper("    set ready\n    wake_up Q"),
+    );
 }
 
 #[test]
 fn an_irq_flag_not_restored() {
     let task = |unlock: &str| {
-        format!("splat flags\nspinlock L\ntask T on cpu0 {{\n    lock L irqsave\n    {unlock}\n}}\n")
+        format!(
+            "splat flags\nspinlock L\ntask T on cpu0 {{\n    lock L irqsave\n    {unlock}\n}}\n"
+        )
     };
-    planted(&task("unlock L"), "state/irq-state", &task("unlock L irqrestore"));
+    planted(
+        &task("unlock L"),
+        "state/irq-state",
+        &task("unlock L irqrestore"),
+    );
 }
 
 #[test]
@@ -66,13 +98,22 @@ fn a_handler_that_shares_a_lock_without_disabling_interrupts() {
         )
     };
     planted(&program(""), "stop/deadlock", &program(" irqsave"));
-    assert!(found(&program("")).iter().any(|s| s.starts_with("report/inconsistent-state")));
+    assert!(
+        found(&program(""))
+            .iter()
+            .any(|s| s.starts_with("report/inconsistent-state"))
+    );
 }
 
 #[test]
 fn a_lock_that_is_not_released() {
-    let task = |tail: &str| format!("splat forgotten\nmutex L\ntask T on cpu0 {{\n    lock L\n{tail}}}\n");
-    planted(&task(""), "state/lock-held-at-exit", &task("    unlock L\n"));
+    let task =
+        |tail: &str| format!("splat forgotten\nmutex L\ntask T on cpu0 {{\n    lock L\n{tail}}}\n");
+    planted(
+        &task(""),
+        "state/lock-held-at-exit",
+        &task("    unlock L\n"),
+    );
 }
 
 #[test]

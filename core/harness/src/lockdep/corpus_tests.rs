@@ -64,12 +64,28 @@ fn the_oracle_agrees_with_the_kernel_too() {
         let expected = row.expected.expect("the corpus has verdicts");
         let answer = oracle::run(&row.program, SearchMode::Kernel);
         let graph = expected.graph.expect("the corpus has graphs");
-        let mut edges: Vec<_> = graph.edges.iter().map(|(a, b, kinds, n)| (a.clone(), b.clone(), kinds.clone(), *n)).collect();
+        let mut edges: Vec<_> = graph
+            .edges
+            .iter()
+            .map(|(a, b, kinds, n)| (a.clone(), b.clone(), kinds.clone(), *n))
+            .collect();
         edges.sort();
-        let ours: Vec<_> = answer.edges.into_iter().map(|(a, b, kinds, n)| (a, b, kinds.iter().map(ToString::to_string).collect(), n)).collect();
+        let ours: Vec<_> = answer
+            .edges
+            .into_iter()
+            .map(|(a, b, kinds, n)| (a, b, kinds.iter().map(ToString::to_string).collect(), n))
+            .collect();
         if (answer.verdict, Some(answer.op)) != (&expected.verdict, expected.op) || edges != ours {
-            disagreements.push(format!("{}: {} at {}", row.program.id, answer.verdict, answer.op));
+            disagreements.push(format!(
+                "{}: {} at {}",
+                row.program.id, answer.verdict, answer.op
+            ));
         }
     }
-    assert!(disagreements.is_empty(), "{} rows:\n{}", disagreements.len(), disagreements.join("\n"));
+    assert!(
+        disagreements.is_empty(),
+        "{} rows:\n{}",
+        disagreements.len(),
+        disagreements.join("\n")
+    );
 }

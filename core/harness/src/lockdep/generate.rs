@@ -93,7 +93,11 @@ fn generate(u: &mut Unstructured<'_>) -> Result<Parts> {
         relocks: u.ratio(1, 6)?,
         ordered: u.ratio(1, 2)?,
         contexts: u.ratio(3, 4)?,
-        inside: if u.ratio(2, 3)? { Some(u.arbitrary()?) } else { None },
+        inside: if u.ratio(2, 3)? {
+            Some(u.arbitrary()?)
+        } else {
+            None
+        },
         reclaim: u.ratio(1, 5)?,
     };
     // All of one type, so that waiting is no issue; or ordinary ones; or anything.
@@ -113,7 +117,14 @@ fn generate(u: &mut Unstructured<'_>) -> Result<Parts> {
         }
     }
     let threads = vec![Thread::default(); 3];
-    let mut generator = Generator { u, swarm, locks: locks.clone(), threads, current: 0, ops: Vec::new() };
+    let mut generator = Generator {
+        u,
+        swarm,
+        locks: locks.clone(),
+        threads,
+        current: 0,
+        ops: Vec::new(),
+    };
     while generator.ops.len() < MAX_OPS && !generator.u.is_empty() {
         // A byte string that ends in the middle of an operation ends the program before it.
         if generator.op().is_err() {
@@ -133,7 +144,11 @@ impl Generator<'_, '_> {
             Open::Lock(lock) => Some(*lock),
             Open::Context(_) => None,
         };
-        self.threads[self.current].open.iter().filter_map(lock).collect()
+        self.threads[self.current]
+            .open
+            .iter()
+            .filter_map(lock)
+            .collect()
     }
 
     fn lock(&mut self) -> Result<usize> {
@@ -166,7 +181,11 @@ impl Generator<'_, '_> {
     fn flags(&mut self) -> Result<String> {
         let mut flags = String::new();
         if self.swarm.reads && self.u.ratio(1, 2)? {
-            flags += if self.u.ratio(1, 2)? { " read=2" } else { " read=1" };
+            flags += if self.u.ratio(1, 2)? {
+                " read=2"
+            } else {
+                " read=1"
+            };
         }
         if self.swarm.trylocks && self.u.ratio(1, 5)? {
             flags += " try";
@@ -187,7 +206,9 @@ impl Generator<'_, '_> {
     fn acquire(&mut self) -> Result<()> {
         let (lock, flags) = (self.lock()?, self.flags()?);
         let holds = |fits: fn(&String, &String) -> bool| {
-            self.held().iter().any(|held| fits(&self.locks[*held].1, &self.locks[lock].1))
+            self.held()
+                .iter()
+                .any(|held| fits(&self.locks[*held].1, &self.locks[lock].1))
         };
         if !self.swarm.relocks && holds(|held, new| held == new) {
             return Ok(());
@@ -199,7 +220,11 @@ impl Generator<'_, '_> {
             && self.swarm.contexts
         {
             let class = self.locks[lock].1.bytes().next().unwrap_or(b'A') - b'A';
-            let in_context = self.thread().open.iter().any(|open| matches!(open, Open::Context(_)));
+            let in_context = self
+                .thread()
+                .open
+                .iter()
+                .any(|open| matches!(open, Open::Context(_)));
             let misplaced = match inside >> class & 1 {
                 0 => in_context && self.u.ratio(7, 8)?,
                 _ => !in_context && self.u.ratio(31, 32)?,
@@ -216,7 +241,9 @@ impl Generator<'_, '_> {
     /// Releases a lock or leaves a context: usually the latest.
     fn close(&mut self) -> Result<()> {
         let open = self.thread().open.len();
-        let Some(mut at) = open.checked_sub(1) else { return Ok(()) };
+        let Some(mut at) = open.checked_sub(1) else {
+            return Ok(());
+        };
         if self.u.ratio(1, 5)? {
             let any = self.u.choose_index(open)?;
             // Without wildness only locks change their order, and not across contexts.
@@ -234,14 +261,29 @@ impl Generator<'_, '_> {
     }
 
     fn open(&mut self) -> Result<()> {
-        let in_hardirq = self.thread().open.contains(&Open::Context("HARDIRQ}".to_owned()));
+        let in_hardirq = self
+            .thread()
+            .open
+            .contains(&Open::Context("HARDIRQ}".to_owned()));
         if in_hardirq && !self.swarm.wild {
             return Ok(());
         }
         let gfp = *self.u.choose(&GFP)?;
-        let context = self.swarm.contexts.then(|| self.u.int_in_range(0..=12)).transpose()?;
-        let scope = self.swarm.reclaim.then(|| self.u.int_in_range(13..=16)).transpose()?;
-        let Some(choice) = (if self.u.ratio(1, 4)? { scope.or(context) } else { context.or(scope) }) else {
+        let context = self
+            .swarm
+            .contexts
+            .then(|| self.u.int_in_range(0..=12))
+            .transpose()?;
+        let scope = self
+            .swarm
+            .reclaim
+            .then(|| self.u.int_in_range(13..=16))
+            .transpose()?;
+        let Some(choice) = (if self.u.ratio(1, 4)? {
+            scope.or(context)
+        } else {
+            context.or(scope)
+        }) else {
             return Ok(());
         };
         let (open, close) = match choice {

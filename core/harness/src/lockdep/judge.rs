@@ -16,7 +16,11 @@ pub struct Judge {
 
 impl Default for Judge {
     fn default() -> Self {
-        let going_on = Config { search: SearchMode::Complete, mode: Mode::Continue, ..Config::default() };
+        let going_on = Config {
+            search: SearchMode::Complete,
+            mode: Mode::Continue,
+            ..Config::default()
+        };
         Self {
             kernel: Runner::new(SearchMode::Kernel),
             complete: Runner::new(SearchMode::Complete),
@@ -26,14 +30,29 @@ impl Default for Judge {
 }
 
 /// What of an answer the oracle has an opinion on.
-type Opinion = (String, i64, Vec<(String, Vec<String>)>, Vec<(String, String, Vec<&'static str>, u16)>, Vec<i64>);
+type Opinion = (
+    String,
+    i64,
+    Vec<(String, Vec<String>)>,
+    Vec<(String, String, Vec<&'static str>, u16)>,
+    Vec<i64>,
+);
 
 fn opinion(answer: &Answer) -> Opinion {
     let (usage, edges) = sorted(&answer.graph);
-    (answer.verdict.to_owned(), answer.op, usage, edges, answer.queries.clone())
+    (
+        answer.verdict.to_owned(),
+        answer.op,
+        usage,
+        edges,
+        answer.queries.clone(),
+    )
 }
 
-type Sorted = (Vec<(String, Vec<String>)>, Vec<(String, String, Vec<&'static str>, u16)>);
+type Sorted = (
+    Vec<(String, Vec<String>)>,
+    Vec<(String, String, Vec<&'static str>, u16)>,
+);
 
 fn sorted(graph: &GraphAnswer) -> Sorted {
     let bits = |bits: &[&str]| {
@@ -41,7 +60,11 @@ fn sorted(graph: &GraphAnswer) -> Sorted {
         bits.sort();
         bits
     };
-    let mut usage: Vec<_> = graph.usage.iter().map(|(class, set)| (class.clone(), bits(set))).collect();
+    let mut usage: Vec<_> = graph
+        .usage
+        .iter()
+        .map(|(class, set)| (class.clone(), bits(set)))
+        .collect();
     usage.sort();
     (usage, graph.edges.clone())
 }
@@ -61,16 +84,35 @@ impl Judge {
     pub fn judge(&mut self, program: &Program) -> Result<(), String> {
         let kernel = self.kernel.run(program);
         let complete = self.complete.run(program);
-        for (search, answer) in [(SearchMode::Kernel, &kernel), (SearchMode::Complete, &complete)] {
+        for (search, answer) in [
+            (SearchMode::Kernel, &kernel),
+            (SearchMode::Complete, &complete),
+        ] {
             let oracle = oracle::run(program, search);
-            let oracle = (oracle.verdict.to_owned(), oracle.op, oracle.usage, oracle.edges, oracle.queries);
-            same(&format!("engine and oracle, {search:?}"), &opinion(answer), &oracle)?;
+            let oracle = (
+                oracle.verdict.to_owned(),
+                oracle.op,
+                oracle.usage,
+                oracle.edges,
+                oracle.queries,
+            );
+            same(
+                &format!("engine and oracle, {search:?}"),
+                &opinion(answer),
+                &oracle,
+            )?;
         }
         let before = |a: &Answer, b: &Answer| a.op != -1 && (b.op == -1 || a.op <= b.op);
         if kernel.op != -1 && !before(&complete, &kernel) {
-            return Err(format!("the kernel reports op {}, the complete search op {}", kernel.op, complete.op));
+            return Err(format!(
+                "the kernel reports op {}, the complete search op {}",
+                kernel.op, complete.op
+            ));
         }
-        let text = complete.report.as_ref().map(|report| report.render(program).to_string());
+        let text = complete
+            .report
+            .as_ref()
+            .map(|report| report.render(program).to_string());
         if text.is_some_and(|text| !text.contains(complete.title.as_deref().unwrap_or_default())) {
             return Err("a report without its headline".to_owned());
         }
@@ -81,8 +123,14 @@ impl Judge {
     /// The first report is the same whether or not the engine goes on after it.
     fn judge_going_on(&mut self, program: &Program, one_shot: &Answer) -> Result<(), String> {
         let (_, reports) = self.going_on.run_through(program);
-        let first = reports.first().map_or(("ok", -1), |report| (report.kind().name(), i64::from(report.site)));
-        same("first report with and without going on", &(one_shot.verdict, one_shot.op), &first)
+        let first = reports.first().map_or(("ok", -1), |report| {
+            (report.kind().name(), i64::from(report.site))
+        });
+        same(
+            "first report with and without going on",
+            &(one_shot.verdict, one_shot.op),
+            &first,
+        )
     }
 
     /// Threads that share no class can be executed in any order.
@@ -91,18 +139,29 @@ impl Judge {
         let mut outcome = |program: &Program| {
             let (graph, reports) = self.going_on.run_through(program);
             // A full table switches lockdep off for all, and then it does matter who comes first.
-            let off = reports.iter().any(|report| report.kind() == ksplat_lockdep::Kind::LockdepOff);
+            let off = reports
+                .iter()
+                .any(|report| report.kind() == ksplat_lockdep::Kind::LockdepOff);
             let mut reports: Vec<String> = reports.iter().map(particulars).collect();
             reports.sort();
             (!off).then(|| (sorted(&graph), reports))
         };
-        same("interleaved and one thread after the other", &outcome(&interleaved), &outcome(&one_by_one))
+        same(
+            "interleaved and one thread after the other",
+            &outcome(&interleaved),
+            &outcome(&one_by_one),
+        )
     }
 }
 
 /// A report without its position and number.
 fn particulars(report: &Report) -> String {
-    format!("{} {} {:?}", report.task, report.title(), super::answer::fields(&report.detail))
+    format!(
+        "{} {} {:?}",
+        report.task,
+        report.title(),
+        super::answer::fields(&report.detail)
+    )
 }
 
 impl Program {
@@ -111,10 +170,21 @@ impl Program {
     fn independent(&self) -> (Self, Self) {
         let threads = super::op::THREADS;
         let (classes, locks) = (self.classes.len(), self.locks.len());
-        let mut apart = Self { classes: Vec::new(), locks: Vec::new(), ops: Vec::new(), ..self.clone() };
+        let mut apart = Self {
+            classes: Vec::new(),
+            locks: Vec::new(),
+            ops: Vec::new(),
+            ..self.clone()
+        };
         for thread in 0..threads {
-            apart.classes.extend(self.classes.iter().map(|(name, kind)| (format!("{thread}{name}"), *kind)));
-            let lock = |(name, class): &(String, usize)| (format!("{thread}{name}"), class + thread * classes);
+            apart.classes.extend(
+                self.classes
+                    .iter()
+                    .map(|(name, kind)| (format!("{thread}{name}"), *kind)),
+            );
+            let lock = |(name, class): &(String, usize)| {
+                (format!("{thread}{name}"), class + thread * classes)
+            };
             apart.locks.extend(self.locks.iter().map(lock));
         }
         let mut sequential = vec![Vec::new(); threads];
@@ -122,7 +192,11 @@ impl Program {
         for op in &self.ops {
             match op.0 {
                 Kind::Thread(thread) => current = thread,
-                Kind::ReclaimEnter(_) | Kind::ReclaimExit(_) | Kind::Alloc(_) | Kind::Save(_) | Kind::Restore => {}
+                Kind::ReclaimEnter(_)
+                | Kind::ReclaimExit(_)
+                | Kind::Alloc(_)
+                | Kind::Save(_)
+                | Kind::Restore => {}
                 _ => {
                     let op = op.moved(current * locks);
                     apart.ops.extend([LockOp(Kind::Thread(current)), op]);
@@ -130,7 +204,10 @@ impl Program {
                 }
             }
         }
-        let one_by_one = Self { ops: sequential.concat(), ..apart.clone() };
+        let one_by_one = Self {
+            ops: sequential.concat(),
+            ..apart.clone()
+        };
         (apart, one_by_one)
     }
 }
@@ -138,7 +215,10 @@ impl Program {
 impl LockOp {
     /// The same operation on locks `by` further in the list.
     fn moved(self, by: usize) -> Self {
-        let how = |how: super::op::How| super::op::How { nest: how.nest.map(|nest| nest + by), ..how };
+        let how = |how: super::op::How| super::op::How {
+            nest: how.nest.map(|nest| nest + by),
+            ..how
+        };
         Self(match self.0 {
             Kind::Lock(lock, h) => Kind::Lock(lock + by, how(h)),
             Kind::Sync(lock, h) => Kind::Sync(lock + by, how(h)),
@@ -177,13 +257,21 @@ mod tests {
     fn random_programs_hold_what_must_hold() {
         let mut judge = Judge::default();
         let mut verdicts: BTreeMap<&str, u32> = BTreeMap::new();
-        let count = std::env::var("KSPLAT_LOCK_PROGRAMS").ok().and_then(|n| n.parse().ok()).unwrap_or(800);
+        let count = std::env::var("KSPLAT_LOCK_PROGRAMS")
+            .ok()
+            .and_then(|n| n.parse().ok())
+            .unwrap_or(800);
         for seed in 0..count {
             let program = Program::generate(&bytes(seed, 512));
             if let Err(error) = judge.judge(&program) {
-                panic!("seed {seed}: {error}\n{:?}\n{:?}\n{:?}", program.classes, program.locks, program.op_texts);
+                panic!(
+                    "seed {seed}: {error}\n{:?}\n{:?}\n{:?}",
+                    program.classes, program.locks, program.op_texts
+                );
             }
-            *verdicts.entry(judge.kernel.run(&program).verdict).or_default() += 1;
+            *verdicts
+                .entry(judge.kernel.run(&program).verdict)
+                .or_default() += 1;
         }
         // The generator is no good if it does not reach most kinds of reports, and the end.
         assert!(verdicts.len() >= 15 && verdicts["ok"] > 100, "{verdicts:?}");
@@ -211,7 +299,10 @@ mod tests {
                 _ => {
                     if let Kind::Lock(_, how) = &mut program.ops[at].0 {
                         match roll(3) {
-                            0 => how.read = ksplat_lockdep::Read::try_from(roll(3) as u8).expect("0 to 2"),
+                            0 => {
+                                how.read =
+                                    ksplat_lockdep::Read::try_from(roll(3) as u8).expect("0 to 2")
+                            }
                             1 => how.trylock = !how.trylock,
                             _ => how.subclass = roll(3) as u8,
                         }
@@ -229,7 +320,10 @@ mod tests {
             if seed % 12 == 0 {
                 let program = mutated(&row.program, seed as u64);
                 if let Err(error) = judge.judge(&program) {
-                    panic!("{} mutated with {seed}: {error}\n{:?}", program.id, program.ops);
+                    panic!(
+                        "{} mutated with {seed}: {error}\n{:?}",
+                        program.id, program.ops
+                    );
                 }
             }
         }

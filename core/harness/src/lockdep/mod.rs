@@ -20,8 +20,8 @@ mod stream;
 
 pub use answer::{Answer, GraphAnswer};
 pub use compare::Difference;
-pub use ksplat_lockdep::SearchMode;
 pub use judge::Judge;
+pub use ksplat_lockdep::SearchMode;
 pub use missed::{Missed, MissedReport};
 pub use op::{LockOp, Scope};
 pub use row::{Expected, LockKind, Program, Row, RowError};

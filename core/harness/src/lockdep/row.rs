@@ -220,9 +220,15 @@ impl Program {
             }
         }
         if kinds.len() > MAX_CLASSES {
-            return Err(RowError::TooMany(format!("more than {MAX_CLASSES} classes")));
+            return Err(RowError::TooMany(format!(
+                "more than {MAX_CLASSES} classes"
+            )));
         }
-        let indices: BTreeMap<&str, usize> = kinds.iter().enumerate().map(|(n, (name, _))| (name.as_str(), n)).collect();
+        let indices: BTreeMap<&str, usize> = kinds
+            .iter()
+            .enumerate()
+            .map(|(n, (name, _))| (name.as_str(), n))
+            .collect();
         let mut instances = Vec::new();
         for (lock, class) in locks {
             match indices.get(class.as_str()) {
@@ -230,23 +236,46 @@ impl Program {
                 None => return Err(RowError::Class { lock, class }),
             }
         }
-        let names = instances.iter().enumerate().map(|(n, (name, _))| (name.as_str(), n)).collect();
+        let names = instances
+            .iter()
+            .enumerate()
+            .map(|(n, (name, _))| (name.as_str(), n))
+            .collect();
         let mut ops = Vec::with_capacity(op_texts.len());
         for (index, text) in op_texts.iter().enumerate() {
             let op = LockOp::parse(text, &names);
-            ops.push(op.map_err(|reason| RowError::Op { index, text: text.clone(), reason })?);
+            ops.push(op.map_err(|reason| RowError::Op {
+                index,
+                text: text.clone(),
+                reason,
+            })?);
         }
-        Ok(Self { id: id.to_owned(), classes: kinds, locks: instances, ops, op_texts })
+        Ok(Self {
+            id: id.to_owned(),
+            classes: kinds,
+            locks: instances,
+            ops,
+            op_texts,
+        })
     }
 }
 
 impl Program {
     /// The program as a row: one line of JSON that `ksplat lockdep` reads.
     pub fn row_text(&self) -> String {
-        let kinds: BTreeMap<&str, &str> = self.classes.iter().map(|(name, kind)| (name.as_str(), kind.name())).collect();
+        let kinds: BTreeMap<&str, &str> = self
+            .classes
+            .iter()
+            .map(|(name, kind)| (name.as_str(), kind.name()))
+            .collect();
         let class = |n: usize| self.classes[n].0.as_str();
-        let locks: BTreeMap<&str, &str> = self.locks.iter().map(|(name, n)| (name.as_str(), class(*n))).collect();
-        serde_json::json!({ "id": self.id, "classes": kinds, "locks": locks, "ops": self.op_texts }).to_string()
+        let locks: BTreeMap<&str, &str> = self
+            .locks
+            .iter()
+            .map(|(name, n)| (name.as_str(), class(*n)))
+            .collect();
+        serde_json::json!({ "id": self.id, "classes": kinds, "locks": locks, "ops": self.op_texts })
+            .to_string()
     }
 }
 
@@ -274,7 +303,13 @@ mod tests {
         let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
         let program = Program::from_parts("x", [pair("A", "override")], [pair("a1", "A")], ops);
         let program = program.expect("legal");
-        assert_eq!(Row::parse(&program.row_text()), Ok(Row { program, expected: None }));
+        assert_eq!(
+            Row::parse(&program.row_text()),
+            Ok(Row {
+                program,
+                expected: None
+            })
+        );
     }
 
     #[test]
@@ -282,8 +317,14 @@ mod tests {
         for (line, error) in [
             ("{", "EOF while parsing an object at column 1"),
             (r#"{"id":"x"}"#, "missing field `classes` at column 10"),
-            (r#"{"id":"x","classes":{"A":"big"},"locks":{},"ops":[]}"#, "class `A`: unknown lock type `big`"),
-            (r#"{"id":"x","classes":{},"locks":{"a":"A"},"ops":[]}"#, "lock `a`: class `A` is not in `classes`"),
+            (
+                r#"{"id":"x","classes":{"A":"big"},"locks":{},"ops":[]}"#,
+                "class `A`: unknown lock type `big`",
+            ),
+            (
+                r#"{"id":"x","classes":{},"locks":{"a":"A"},"ops":[]}"#,
+                "lock `a`: class `A` is not in `classes`",
+            ),
             (
                 r#"{"id":"x","classes":{"A":"spin"},"locks":{"a":"A"},"ops":["L a","U b"]}"#,
                 "ops[1] `U b`: lock `b` is not in `locks`",

@@ -5,8 +5,8 @@ use super::gfp::{Gfp, PF_MEMALLOC, PF_MEMALLOC_NOFS, PF_MEMALLOC_NOIO};
 use super::op::{How, Kind, LockOp, Scope, THREADS};
 use super::row::{LockKind, Program};
 use ksplat_lockdep::{
-    Acquire, Config, HeldState, Key, KeyInfo, LockMap, Lockdep, Outcome, PinCookie, Rcu,
-    Report, SearchMode, TaskState,
+    Acquire, Config, HeldState, Key, KeyInfo, LockMap, Lockdep, Outcome, PinCookie, Rcu, Report,
+    SearchMode, TaskState,
 };
 use std::collections::BTreeMap;
 
@@ -106,7 +106,8 @@ impl Runner {
     /// Executes a program up to its first report.
     pub fn run(&mut self, program: &Program) -> Answer {
         let mut execution = self.execution(program);
-        let step = |(n, op): (usize, &LockOp)| execution.step(*op, n as u32).err().map(|id| (n, id));
+        let step =
+            |(n, op): (usize, &LockOp)| execution.step(*op, n as u32).err().map(|id| (n, id));
         let stopped = program.ops.iter().enumerate().find_map(step);
         let queries = execution.queries;
         Answer::new(program, &self.lockdep, stopped, queries)
@@ -124,7 +125,11 @@ impl Runner {
 
     fn execution(&mut self, program: &Program) -> Execution<'_> {
         self.prepare(program);
-        let keys: Vec<Key> = program.classes.iter().map(|class| self.key(class)).collect();
+        let keys: Vec<Key> = program
+            .classes
+            .iter()
+            .map(|class| self.key(class))
+            .collect();
         let lock = |(n, (_, class)): (usize, &(String, usize))| Lock {
             map: LockMap::new(keys[*class], n as u32),
             kind: program.classes[*class].1,

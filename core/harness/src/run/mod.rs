@@ -3,12 +3,15 @@
 mod exec;
 mod frame;
 mod litmus;
+mod locking;
 mod locks;
 mod memory;
+mod population;
 mod reach;
 mod roles;
 mod unsupported;
 mod vars;
+mod waits;
 mod wb;
 mod works;
 

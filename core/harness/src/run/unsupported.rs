@@ -1,6 +1,5 @@
 //! What the machine cannot execute: such programs are refused, with the place.
 
-use super::locks;
 use crate::program::handler::FunctionKind;
 use crate::program::op::{Mode, Op, Source};
 use crate::program::verb::{Do, MemcgVerb, PageVerb, Scope};
@@ -25,22 +24,13 @@ pub fn unsupported(program: &Program) -> Vec<Unsupported> {
             what: what.to_owned(),
         })
     };
-    program
-        .locks
-        .iter()
-        .filter(|l| !locks::supported(l))
-        .for_each(|l| no(l.at, "this kind of lock, or a population of locks"));
-    program.softirqs.iter().for_each(|s| no(s.at, "a softirq"));
-    program.timers.iter().for_each(|t| no(t.at, "a timer"));
     program.mempools.iter().for_each(|x| no(x.at, "a mempool"));
     program
         .mms
         .iter()
         .for_each(|x| no(x.at, "an address space"));
     program.devices.iter().for_each(|x| no(x.at, "a device"));
-    let console = |f: &&crate::program::handler::Function| {
-        matches!(f.kind, FunctionKind::Console | FunctionKind::MapBlocks)
-    };
+    let console = |f: &&crate::program::handler::Function| f.kind == FunctionKind::MapBlocks;
     program
         .functions
         .iter()
@@ -89,13 +79,8 @@ fn inner_blocks(op: &Op) -> Vec<&Block> {
 
 fn operation(op: &Op, program: &Program) -> Option<&'static str> {
     Some(match op {
-        Op::Do(Do::RcuBarrier | Do::BlkStartPlug | Do::BlkFinishPlug | Do::RebuildZonelists) => {
-            "this operation"
-        }
-        Op::Do(
-            Do::Printk | Do::LockdepPrints | Do::PrintkDeferredEnter | Do::PrintkDeferredExit,
-        ) => "printing",
-        Op::Scope(Scope::PrintkDeferred | Scope::Plug, _) => "this scope",
+        Op::Do(Do::BlkStartPlug | Do::BlkFinishPlug | Do::RebuildZonelists) => "this operation",
+        Op::Scope(Scope::Plug, _) => "this scope",
         Op::Lock(a, _) | Op::Trylock { acquire: a, .. }
             if a.mode == Mode::Shared
                 && program
@@ -109,9 +94,6 @@ fn operation(op: &Op, program: &Program) -> Option<&'static str> {
             source: Source::Mempool(_) | Source::PageCache(_),
             ..
         } => "this kind of allocation",
-        Op::RaiseSoftirq(_) | Op::Timer(..) => "softirqs and timers",
-        Op::CallRcu(_) => "call_rcu",
-        Op::SynchronizeSrcu(_) => "srcu",
         Op::Page(
             PageVerb::LockPage
             | PageVerb::UnlockPage
@@ -130,7 +112,6 @@ fn operation(op: &Op, program: &Program) -> Option<&'static str> {
         Op::Memcg(MemcgVerb::DrainStock, _) => "charge stocks",
         Op::Mm(..) | Op::Invalidate(..) => "mmu notifiers",
         Op::Hotplug { .. } => "memory hotplug",
-        Op::Population(..) => "populations of locks",
         _ => return None,
     })
 }
@@ -139,22 +120,12 @@ fn operation(op: &Op, program: &Program) -> Option<&'static str> {
 ///
 /// For programs that nobody wrote: fuzz inputs. What a person wrote is refused instead.
 pub fn executable(program: &mut Program) {
-    for lock in &mut program.locks.0 {
-        lock.population = None;
-        if !locks::supported(lock) {
-            lock.kind = crate::program::decl::LockKind::Mutex;
-        }
-    }
     for function in &mut program.functions.0 {
-        if matches!(
-            function.kind,
-            FunctionKind::Console | FunctionKind::MapBlocks
-        ) {
+        if function.kind == FunctionKind::MapBlocks {
             function.kind = FunctionKind::Plain;
         }
     }
-    program.softirqs.0.clear();
-    program.timers.0.clear();
+    few_enough(program);
     program.mempools.0.clear();
     program.notifiers.0.clear();
     program.mms.0.clear();
@@ -170,23 +141,19 @@ pub fn executable(program: &mut Program) {
     }
     program.devices.0.clear();
     let snapshot = program.clone();
-    for body in bodies_mut(program) {
-        keep_executable(body, &snapshot);
+    for (_, body) in program.bodies_mut() {
+        keep_executable(&mut body.block, &snapshot);
     }
     repair(program);
 }
 
-fn bodies_mut(program: &mut Program) -> impl Iterator<Item = &mut Block> {
-    let functions = program.functions.0.iter_mut().map(|f| &mut f.body.block);
-    let shrinkers = program.shrinkers.0.iter_mut().map(|s| &mut s.body.block);
-    let irqs = program.irqs.0.iter_mut().map(|i| &mut i.body.block);
-    let works = program.works.0.iter_mut().map(|w| &mut w.body.block);
-    let tasks = program.tasks.0.iter_mut().map(|t| &mut t.body.block);
-    functions
-        .chain(shrinkers)
-        .chain(irqs)
-        .chain(works)
-        .chain(tasks)
+/// No more entities than a machine can have: see `Roles::of`.
+fn few_enough(program: &mut Program) {
+    program.irqs.0.truncate(16);
+    program.workqueues.0.truncate(3);
+    for queue in &mut program.workqueues.0 {
+        queue.workers = queue.workers.clamp(1, 3);
+    }
 }
 
 fn keep_executable(block: &mut Block, program: &Program) {

@@ -15,17 +15,23 @@ mod invariants;
 mod kswapd;
 mod lru;
 mod memcg;
+mod mempool;
+mod mmu_notifier;
 mod node;
 mod oom;
 mod page;
 mod page_alloc;
+mod page_cache;
 mod page_lock;
+mod page_writeback;
 mod pcp;
 mod pf;
+mod reclaim_writeback;
 mod release;
 mod shrinker;
 mod slowpath;
 mod throttle;
+mod unsubmitted;
 mod vmscan;
 mod watermark;
 mod zone;
@@ -37,6 +43,8 @@ pub use gfp::{Gfp, UnknownGfp};
 pub use invariants::Broken;
 pub use lru::{LruPage, LruSpec};
 pub use memcg::MemcgSpec;
+pub use mempool::{Element, MempoolSpec};
+pub use mmu_notifier::AddressSpaceSpec;
 pub use page::{FrameKind, MAX_ORDER, Page, PageFlags, Pfn};
 pub use page_alloc::Pressure;
 pub use pcp::PcpSpec;
@@ -51,12 +59,15 @@ use crate::rt::{Entity, EntityId, MAX_ENTITIES, Machine, ResId, ResKind};
 use crate::rules::FsReclaim;
 use crate::sync::{Lock, LockKind, LockMap};
 use memcg::Memcg;
+use mempool::Mempool;
+use mmu_notifier::Notifiers;
 use node::Node;
 use oom::Oom;
 use page::{Frames, MAX_BLOCK, NIL};
 use release::Delegation;
 use shrinker::Shrinker;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
+use unsubmitted::Unsubmitted;
 use zone::ZoneKeys;
 use zonelist::{KINDS, Zonelists};
 
@@ -110,6 +121,10 @@ pub struct MmSpec {
     pub shrinkers: Vec<ShrinkerSpec>,
     /// Memory control groups.
     pub memcgs: Vec<MemcgSpec>,
+    /// Memory pools.
+    pub mempools: Vec<MempoolSpec>,
+    /// Address spaces with their mapped pages.
+    pub address_spaces: Vec<AddressSpaceSpec>,
     /// The daemon that runs [`Mm::kswapd`], by node; none for those not given.
     pub kswapds: Vec<Option<EntityId>>,
     /// The daemon that runs [`Mm::release_worker`].
@@ -131,6 +146,8 @@ pub struct Mm {
     lru_frames: Box<[AtomicU32]>,
     /// The embedder's name of each page in use, by frame; empty on machines without LRU pages.
     tags: Box<[AtomicU32]>,
+    /// The number in `lru_frames` of each page in use, by frame; empty on machines without LRU pages.
+    numbers: Box<[AtomicU32]>,
     /// The memcg of each page in use, by frame; empty on machines without LRU pages.
     memcg_tags: Box<[AtomicU32]>,
     shrinkers: Box<[Shrinker]>,
@@ -149,6 +166,11 @@ pub struct Mm {
     stack: ResId,
     /// PG_locked of the pages of `lru`, in order.
     page_locks: Box<[Lock]>,
+    /// What waits for PG_writeback of the pages of `lru` go through, in order.
+    page_writeback: Box<[ResId]>,
+    mempools: Box<[Mempool]>,
+    notifiers: Notifiers,
+    unsubmitted: Unsubmitted,
     /// How deep each entity is in reclaim.
     depth: [AtomicU8; MAX_ENTITIES],
     differences: AtomicU32,
@@ -213,6 +235,7 @@ impl Mm {
         });
         let per_frame = if lru_pages > 0 { frames.len() } else { 0 };
         let tags = |n: usize| (0..n).map(|_| AtomicU32::new(NIL)).collect();
+        let names = page_names(&spec.lru);
         let drain = Lock::new(m, LockKind::Mutex, "pcpu_drain_mutex", drain_key);
         let oom = Lock::new(m, LockKind::Mutex, "oom_lock", oom_key);
         let mm = Self {
@@ -226,6 +249,7 @@ impl Mm {
             lru: spec.lru.clone(),
             lru_frames: tags(lru_pages as usize),
             tags: tags(per_frame),
+            numbers: tags(per_frame),
             memcg_tags: tags(per_frame),
             shrinkers: spec.shrinkers.iter().map(Shrinker::new).collect(),
             memcgs: spec.memcgs.iter().map(|g| Memcg::new(m, g)).collect(),
@@ -237,7 +261,11 @@ impl Mm {
             annotates,
             memory: m.add_resource(ResKind::Memory, "free memory"),
             stack: m.add_resource(ResKind::State, "stack space"),
-            page_locks: page_locks(m, &spec.lru),
+            page_locks: page_locks(m, &names),
+            page_writeback: page_writeback::resources(m, &names),
+            mempools: spec.mempools.iter().map(|p| Mempool::new(m, p)).collect(),
+            notifiers: Notifiers::new(m, &spec.address_spaces, lru_pages as usize),
+            unsubmitted: Unsubmitted::new(),
             depth: [const { AtomicU8::new(0) }; MAX_ENTITIES],
             differences: AtomicU32::new(0),
             bounds: spec.bounds,
@@ -262,15 +290,21 @@ impl Mm {
         self.oom.reset();
         self.depth.iter().for_each(|d| d.store(0, Relaxed));
         self.differences.store(0, Relaxed);
+        self.mempools.iter().for_each(Mempool::reset);
+        self.notifiers.reset();
+        self.unsubmitted.reset();
         self.boot();
     }
 
     /// Hands out the frames that are taken when the tasks start.
     fn boot(&self) {
+        for numbers in &self.numbers {
+            numbers.store(NIL, Relaxed);
+        }
         let mut at = 0;
         for spec in &self.lru {
             for i in 0..spec.count {
-                self.boot_lru_page(spec, i, &self.lru_frames[at]);
+                self.boot_lru_page(spec, i, at);
                 at += 1;
             }
         }
@@ -296,7 +330,8 @@ impl Mm {
         }
     }
 
-    fn boot_lru_page(&self, spec: &LruSpec, i: u32, slot: &AtomicU32) {
+    fn boot_lru_page(&self, spec: &LruSpec, i: u32, number: usize) {
+        let slot = &self.lru_frames[number];
         slot.store(NIL, Relaxed);
         let zone = &self.zones[spec.zone % self.zones.len()];
         let Some(pfn) = zone.boot_take(&self.frames, FrameKind::Reserved) else {
@@ -306,6 +341,7 @@ impl Mm {
         let page = self.frames.hand_out(pfn, 0);
         self.frames.set_flags(page.pfn(), spec.flags);
         self.tags[page.pfn().index()].store(spec.tag.wrapping_add(i), Relaxed);
+        self.numbers[page.pfn().index()].store(number as u32, Relaxed);
         let memcg = spec.memcg.map_or(NIL, |g| g as u32);
         self.memcg_tags[page.pfn().index()].store(memcg, Relaxed);
         if let Some(g) = spec.memcg.and_then(|g| self.memcgs.get(g)) {
@@ -341,30 +377,24 @@ impl Mm {
     pub fn page_flags(&self, pfn: Pfn) -> PageFlags {
         self.frames.flags(pfn)
     }
+}
 
-    /// Sets flags of a page in use.
-    pub(crate) fn set_flags_of(&self, pfn: Pfn, bits: PageFlags) {
-        self.frames.set_flags(pfn, bits);
-    }
-
-    /// Clears flags of a page in use; whether any of them was set.
-    pub(crate) fn clear_flags_of(&self, pfn: Pfn, bits: PageFlags) -> bool {
-        self.frames.clear_flags(pfn, bits) != PageFlags::NONE
-    }
+/// What pages are called in stories, in order.
+fn page_names(lru: &[LruSpec]) -> Vec<String> {
+    let names = lru.iter().flat_map(|spec| {
+        (0..spec.count).map(move |i| match spec.count {
+            1 => spec.name.clone(),
+            _ => format!("{}[{i}]", spec.name),
+        })
+    });
+    names.collect()
 }
 
 /// One lock a page, without a class: lockdep does not know PG_locked.
-fn page_locks(m: &mut Machine, lru: &[LruSpec]) -> Box<[Lock]> {
-    let names = lru.iter().flat_map(|spec| {
-        (0..spec.count).map(move |i| match spec.count {
-            1 => format!("PG_locked of {}", spec.name),
-            _ => format!("PG_locked of {}[{i}]", spec.name),
-        })
-    });
-    let names: Vec<String> = names.collect();
+fn page_locks(m: &mut Machine, names: &[String]) -> Box<[Lock]> {
     names
         .iter()
-        .map(|name| Lock::new(m, LockKind::Mutex, name, None))
+        .map(|name| Lock::new(m, LockKind::Mutex, &format!("PG_locked of {name}"), None))
         .collect()
 }
 

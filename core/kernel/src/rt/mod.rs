@@ -35,4 +35,4 @@ pub use resource::{ResKind, Resource};
 pub use shuttle::{StrategyScheduler, run_in_shuttle};
 pub use strategy::{Decision, Ending, Standing, Step, Strategy, Undisturbed};
 pub use threads::{abandon, run_on_threads};
-pub use wait::wait_for_holders;
+pub use wait::{Round, wait_for_holders};

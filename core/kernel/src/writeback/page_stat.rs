@@ -4,7 +4,7 @@
 //! RCU read lock always; the memcg's `move_lock` with `irqsave` only while charges are being moved. Gone in 6.13 (W3,
 //! `cf4a65539c13` and others), with charge moving itself.
 
-use super::{Accounting, irqs_restored};
+use super::accounting::{Accounting, irqs_restored};
 use crate::rt::{EventKind, IrqFlags, OpKind, current, record};
 use crate::rules::WbNesting;
 use crate::sync::{How, Irq, Rcu};

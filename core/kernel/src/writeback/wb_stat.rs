@@ -4,7 +4,7 @@
 //! RCU read lock always; the lock of `i_pages` only if `I_WB_SWITCH` is set. W1 (`682aa8e1a6a1`, 4.2) takes it with the
 //! variant that enables interrupts at the end whatever they were before; W2 (`2e898e4c0a38`, 4.17) saves and restores.
 
-use super::{Accounting, irqs_restored};
+use super::accounting::{Accounting, irqs_restored};
 use crate::rt::{EventKind, IrqFlags, OpKind, current, record};
 use crate::rules::WbNesting;
 use crate::sync::{How, Irq, Rcu};

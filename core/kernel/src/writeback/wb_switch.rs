@@ -8,7 +8,7 @@
 //! The kernel starts the grace period when the switch is queued; here the worker waits for one when it picks the switch
 //! up, which is as long or longer. One switch runs at a time.
 
-use super::{Accounting, Inode, number, stored};
+use super::accounting::{Accounting, Inode, number, stored};
 use crate::mm::Mm;
 use crate::rt::{EventKind, IrqFlags, Needs, OpKind, WaitHow, current, record};
 use crate::sync::{How, Irq, Rcu};

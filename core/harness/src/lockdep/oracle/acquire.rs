@@ -80,18 +80,30 @@ impl Oracle<'_> {
         }
         let held = &mut self.tasks[self.current].held;
         held.push(new);
-        if held.len() >= 48 { Err("lockdep-off") } else { Ok(false) }
+        if held.len() >= 48 {
+            Err("lockdep-off")
+        } else {
+            Ok(false)
+        }
     }
 
     /// The held locks from the last change of context on, if that is the new lock's context.
     fn same_context(&self, context: u8) -> &[Held] {
         let held = &self.tasks[self.current].held;
-        let count = held.iter().rev().take_while(|held| held.context == context).count();
+        let count = held
+            .iter()
+            .rev()
+            .take_while(|held| held.context == context)
+            .count();
         &held[held.len() - count..]
     }
 
     fn chain_with(&self, new: &Held) -> Vec<(usize, u8)> {
-        self.same_context(new.context).iter().chain([new]).map(|held| (held.class, held.read)).collect()
+        self.same_context(new.context)
+            .iter()
+            .chain([new])
+            .map(|held| (held.class, held.read))
+            .collect()
     }
 
     fn check_wait(&self, attempt: &Attempt) -> Verdict {
@@ -109,17 +121,29 @@ impl Oracle<'_> {
         for held in self.same_context(new.context) {
             let (inner, _, kind) = self.wait_types(self.graph.classes[held.class].key);
             if inner != 0 {
-                allowed = if kind == LockType::WaitOverride { inner } else { inner.min(allowed) };
+                allowed = if kind == LockType::WaitOverride {
+                    inner
+                } else {
+                    inner.min(allowed)
+                };
             }
         }
-        if outer > allowed { Err("wait-context") } else { Ok(()) }
+        if outer > allowed {
+            Err("wait-context")
+        } else {
+            Ok(())
+        }
     }
 
     fn mark_new(&mut self, attempt: &Attempt) -> Verdict {
         let new = &attempt.held;
         let task = self.tasks[self.current].clone();
         let read = new.read != 0;
-        let bit = |softirq, enabled| Bit::Context { softirq, enabled, read };
+        let bit = |softirq, enabled| Bit::Context {
+            softirq,
+            enabled,
+            read,
+        };
         let mut bits = Vec::new();
         if new.check {
             if !new.trylock && task.hardirq > 0 {
@@ -136,7 +160,8 @@ impl Oracle<'_> {
             }
         }
         bits.push(Bit::Used { read });
-        bits.into_iter().try_for_each(|bit| self.mark(new.class, new.read, bit))
+        bits.into_iter()
+            .try_for_each(|bit| self.mark(new.class, new.read, bit))
     }
 
     /// Sets the bit and checks it, if it is new.
@@ -146,17 +171,35 @@ impl Oracle<'_> {
             return Ok(());
         }
         usage.push(bit);
-        let Bit::Context { softirq, enabled, read } = bit else {
+        let Bit::Context {
+            softirq,
+            enabled,
+            read,
+        } = bit
+        else {
             return Ok(());
         };
-        let opposite = |read| Bit::Context { softirq, enabled: !enabled, read };
+        let opposite = |read| Bit::Context {
+            softirq,
+            enabled: !enabled,
+            read,
+        };
         if usage.contains(&opposite(false)) || !read && usage.contains(&opposite(true)) {
             return Err("inconsistent-state");
         }
         let only_xr = if enabled { how != 0 } else { how == 2 };
-        let from = From { root: (class, only_xr), backwards: enabled, locks_only: true };
+        let from = From {
+            root: (class, only_xr),
+            backwards: enabled,
+            locks_only: true,
+        };
         let conflicts = |bit: Bit| bit == opposite(false) || bit == opposite(true);
-        match self.graph.reach(from).into_iter().any(|reached| self.graph.visible(reached).any(conflicts)) {
+        match self
+            .graph
+            .reach(from)
+            .into_iter()
+            .any(|reached| self.graph.visible(reached).any(conflicts))
+        {
             true => Err("irq-inversion"),
             false => Ok(()),
         }
@@ -186,19 +229,43 @@ impl Oracle<'_> {
     }
 
     fn depend(&mut self, prev: &Held, new: &Held, distance: u16) -> Verdict {
-        let after = From { root: (new.class, new.read == 2), backwards: false, locks_only: false };
-        let closes = |(class, only_xr): (usize, bool)| class == prev.class && (prev.read == 0 || !only_xr);
+        let after = From {
+            root: (new.class, new.read == 2),
+            backwards: false,
+            locks_only: false,
+        };
+        let closes =
+            |(class, only_xr): (usize, bool)| class == prev.class && (prev.read == 0 || !only_xr);
         if self.graph.reach(after).into_iter().any(closes) {
-            return Err(if prev.class == new.class { "recursive" } else { "circular" });
+            return Err(if prev.class == new.class {
+                "recursive"
+            } else {
+                "circular"
+            });
         }
-        self.check_safety(prev, From { locks_only: true, ..after })?;
-        self.graph.add(prev.class, new.class, (prev.read != 0, new.read == 2), distance);
+        self.check_safety(
+            prev,
+            From {
+                locks_only: true,
+                ..after
+            },
+        )?;
+        self.graph.add(
+            prev.class,
+            new.class,
+            (prev.read != 0, new.read == 2),
+            distance,
+        );
         Ok(())
     }
 
     /// Is something used in interrupts before, and something held over the same interrupts after?
     fn check_safety(&self, prev: &Held, after: From) -> Verdict {
-        let before = From { root: (prev.class, prev.read != 0), backwards: true, locks_only: true };
+        let before = From {
+            root: (prev.class, prev.read != 0),
+            backwards: true,
+            locks_only: true,
+        };
         let before = self.graph.reach(before);
         let after = self.graph.reach(after);
         let has = |set: &[(usize, bool)], wanted_softirq: bool, wanted_enabled: bool| {
@@ -219,28 +286,56 @@ impl Oracle<'_> {
     /// first before that conflicts with that, and there at the lowest bit that meets its opposite, of whatever direction.
     fn name_of_safety(&self, before: &[(usize, bool)], after: &[(usize, bool)]) -> &'static str {
         let opposite = |a: Bit, b: Bit| match (a, b) {
-            (Bit::Context { softirq: s, enabled: e, .. }, Bit::Context { softirq, enabled, .. }) => {
-                s == softirq && e != enabled
-            }
+            (
+                Bit::Context {
+                    softirq: s,
+                    enabled: e,
+                    ..
+                },
+                Bit::Context {
+                    softirq, enabled, ..
+                },
+            ) => s == softirq && e != enabled,
             _ => false,
         };
         let used_in = |bit: &Bit| matches!(bit, Bit::Context { enabled: false, .. });
         let enabled = |bit: &Bit| matches!(bit, Bit::Context { enabled: true, .. });
-        let all_before: Vec<Bit> = before.iter().flat_map(|r| self.graph.visible(*r)).filter(used_in).collect();
-        let conflicting = |r: &&(usize, bool)| self.graph.visible(**r).any(|bit| all_before.iter().any(|b| opposite(*b, bit)));
-        let Some((unsafe_class, _)) = after.iter().find(conflicting) else { return "debug-locks-warn" };
+        let all_before: Vec<Bit> = before
+            .iter()
+            .flat_map(|r| self.graph.visible(*r))
+            .filter(used_in)
+            .collect();
+        let conflicting = |r: &&(usize, bool)| {
+            self.graph
+                .visible(**r)
+                .any(|bit| all_before.iter().any(|b| opposite(*b, bit)))
+        };
+        let Some((unsafe_class, _)) = after.iter().find(conflicting) else {
+            return "debug-locks-warn";
+        };
         let unsafe_usage = &self.graph.classes[*unsafe_class].usage;
         let meets = |r: &&(usize, bool)| {
-            self.graph.visible(**r).any(|bit| unsafe_usage.iter().filter(|b| enabled(b)).any(|b| opposite(*b, bit)))
+            self.graph.visible(**r).any(|bit| {
+                unsafe_usage
+                    .iter()
+                    .filter(|b| enabled(b))
+                    .any(|b| opposite(*b, bit))
+            })
         };
-        let Some((safe_class, _)) = before.iter().find(meets) else { return "debug-locks-warn" };
+        let Some((safe_class, _)) = before.iter().find(meets) else {
+            return "debug-locks-warn";
+        };
         let mut usage = self.graph.classes[*safe_class].usage.clone();
         usage.sort();
         for bit in usage {
             if let Bit::Context { softirq, .. } = bit
                 && unsafe_usage.iter().any(|b| opposite(*b, bit))
             {
-                return if softirq { "softirq-safe-unsafe" } else { "hardirq-safe-unsafe" };
+                return if softirq {
+                    "softirq-safe-unsafe"
+                } else {
+                    "hardirq-safe-unsafe"
+                };
             }
         }
         "debug-locks-warn"

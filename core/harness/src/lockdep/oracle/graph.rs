@@ -8,15 +8,25 @@ use std::fmt;
 /// A usage bit, spelt out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Bit {
-    Context { softirq: bool, enabled: bool, read: bool },
-    Used { read: bool },
+    Context {
+        softirq: bool,
+        enabled: bool,
+        read: bool,
+    },
+    Used {
+        read: bool,
+    },
 }
 
 impl fmt::Display for Bit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Used { read } => f.write_str(if read { "USED-READ" } else { "USED" }),
-            Self::Context { softirq, enabled, read } => {
+            Self::Context {
+                softirq,
+                enabled,
+                read,
+            } => {
                 let state = if softirq { "SOFTIRQ" } else { "HARDIRQ" };
                 let end = if read { "R" } else { "W" };
                 match enabled {
@@ -46,8 +56,16 @@ pub(super) struct Edge {
 
 impl Edge {
     pub(super) fn kinds(&self) -> Vec<&'static str> {
-        let all = [((true, true), "SR"), ((false, true), "ER"), ((true, false), "SN"), ((false, false), "EN")];
-        all.iter().filter(|(pair, _)| self.pairs.contains(pair)).map(|(_, name)| *name).collect()
+        let all = [
+            ((true, true), "SR"),
+            ((false, true), "ER"),
+            ((true, false), "SN"),
+            ((false, false), "EN"),
+        ];
+        all.iter()
+            .filter(|(pair, _)| self.pairs.contains(pair))
+            .map(|(_, name)| *name)
+            .collect()
     }
 }
 
@@ -73,11 +91,19 @@ pub(super) struct From {
 
 impl Graph {
     pub(super) fn new(search: SearchMode) -> Self {
-        Self { search, classes: Vec::new(), edges: Vec::new() }
+        Self {
+            search,
+            classes: Vec::new(),
+            edges: Vec::new(),
+        }
     }
 
     pub(super) fn add(&mut self, from: usize, to: usize, pair: (bool, bool), distance: u16) {
-        match self.edges.iter_mut().find(|edge| edge.from == from && edge.to == to) {
+        match self
+            .edges
+            .iter_mut()
+            .find(|edge| edge.from == from && edge.to == to)
+        {
             Some(edge) => {
                 if !edge.pairs.contains(&pair) {
                     edge.pairs.push(pair);
@@ -86,7 +112,12 @@ impl Graph {
                     edge.distance = 1;
                 }
             }
-            None => self.edges.push(Edge { from, to, pairs: vec![pair], distance }),
+            None => self.edges.push(Edge {
+                from,
+                to,
+                pairs: vec![pair],
+                distance,
+            }),
         }
     }
 
@@ -100,17 +131,39 @@ impl Graph {
 
     /// The neighbours of a class and what an edge to them demands and leaves: a list of (shared, recursive) as
     /// seen in the direction of the search.
-    fn steps(&self, class: usize, backwards: bool) -> impl Iterator<Item = (usize, Vec<(bool, bool)>)> {
-        let leads = move |edge: &&Edge| if backwards { edge.to == class } else { edge.from == class };
-        self.edges.iter().filter(leads).map(move |edge| match backwards {
-            false => (edge.to, edge.pairs.clone()),
-            true => (edge.from, edge.pairs.iter().map(|(shared, recursive)| (*recursive, *shared)).collect()),
-        })
+    fn steps(
+        &self,
+        class: usize,
+        backwards: bool,
+    ) -> impl Iterator<Item = (usize, Vec<(bool, bool)>)> {
+        let leads = move |edge: &&Edge| {
+            if backwards {
+                edge.to == class
+            } else {
+                edge.from == class
+            }
+        };
+        self.edges
+            .iter()
+            .filter(leads)
+            .map(move |edge| match backwards {
+                false => (edge.to, edge.pairs.clone()),
+                true => (
+                    edge.from,
+                    edge.pairs
+                        .iter()
+                        .map(|(shared, recursive)| (*recursive, *shared))
+                        .collect(),
+                ),
+            })
     }
 
     /// `None` if no kind of the edge can follow.
     fn follow(pairs: &[(bool, bool)], only_xr: bool) -> Option<bool> {
-        let mut left = pairs.iter().filter(|(shared, _)| !(only_xr && *shared)).peekable();
+        let mut left = pairs
+            .iter()
+            .filter(|(shared, _)| !(only_xr && *shared))
+            .peekable();
         left.peek()?;
         Some(left.all(|(_, recursive)| *recursive))
     }
@@ -133,7 +186,10 @@ impl Graph {
                 continue;
             }
             order.push((class, only_xr));
-            queue.extend(self.steps(class, from.backwards).map(|(to, pairs)| (to, Some((pairs, only_xr)))));
+            queue.extend(
+                self.steps(class, from.backwards)
+                    .map(|(to, pairs)| (to, Some((pairs, only_xr)))),
+            );
         }
         order
     }

@@ -100,22 +100,33 @@ pub fn run(program: &Program, search: SearchMode) -> OracleAnswer {
     for flavour in 0..3 {
         oracle.register(Key::Rcu(flavour), 0);
     }
-    let stopped = program.ops.iter().enumerate().find_map(|(n, op)| oracle.step(op.0).err().map(|kind| (n, kind)));
+    let stopped = program
+        .ops
+        .iter()
+        .enumerate()
+        .find_map(|(n, op)| oracle.step(op.0).err().map(|kind| (n, kind)));
     oracle.answer(stopped)
 }
 
 impl Oracle<'_> {
     fn answer(self, stopped: Option<(usize, &'static str)>) -> OracleAnswer {
-        let classes = self.graph.classes.iter().filter(|class| !matches!(class.key, Key::Rcu(_)));
+        let classes = self
+            .graph
+            .classes
+            .iter()
+            .filter(|class| !matches!(class.key, Key::Rcu(_)));
         let bits = |class: &Class| {
             let mut bits: Vec<String> = class.usage.iter().map(ToString::to_string).collect();
             bits.sort();
             bits
         };
-        let mut usage: Vec<_> = classes.map(|class| (self.name(class), bits(class))).collect();
+        let mut usage: Vec<_> = classes
+            .map(|class| (self.name(class), bits(class)))
+            .collect();
         usage.sort();
         let name = |class: usize| self.name(&self.graph.classes[class]);
-        let edge = |edge: &graph::Edge| (name(edge.from), name(edge.to), edge.kinds(), edge.distance);
+        let edge =
+            |edge: &graph::Edge| (name(edge.from), name(edge.to), edge.kinds(), edge.distance);
         let mut edges: Vec<_> = self.graph.edges.iter().map(edge).collect();
         edges.sort();
         OracleAnswer {
@@ -175,12 +186,20 @@ impl Oracle<'_> {
             return class;
         }
         let is_lock = self.wait_types(key).2 == LockType::Normal;
-        self.graph.classes.push(Class { key, subclass, usage: Vec::new(), is_lock });
+        self.graph.classes.push(Class {
+            key,
+            subclass,
+            usage: Vec::new(),
+            is_lock,
+        });
         self.graph.classes.len() - 1
     }
 
     fn find_class(&self, key: Key, subclass: u8) -> Option<usize> {
-        self.graph.classes.iter().position(|class| class.key == key && class.subclass == subclass)
+        self.graph
+            .classes
+            .iter()
+            .position(|class| class.key == key && class.subclass == subclass)
     }
 }
 

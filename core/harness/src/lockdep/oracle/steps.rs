@@ -203,10 +203,22 @@ impl Oracle<'_> {
 
     fn sleep(&mut self) -> Verdict {
         for flavour in 0..3 {
-            check(self.find_lowest(Instance::Rcu(flavour))?.is_none(), "suspicious-rcu")?;
+            check(
+                self.find_lowest(Instance::Rcu(flavour))?.is_none(),
+                "suspicious-rcu",
+            )?;
         }
-        let Task { preempt, bh, hardirq, irqs_off, .. } = *self.task();
-        check(preempt == 0 && bh == 0 && hardirq == 0 && !irqs_off, "sleep-in-atomic")
+        let Task {
+            preempt,
+            bh,
+            hardirq,
+            irqs_off,
+            ..
+        } = *self.task();
+        check(
+            preempt == 0 && bh == 0 && hardirq == 0 && !irqs_off,
+            "sleep-in-atomic",
+        )
     }
 
     fn irqs_on(&mut self) -> Verdict {
@@ -220,7 +232,11 @@ impl Oracle<'_> {
                 continue;
             }
             for held in held.iter().filter(|held| held.check) {
-                let bit = Bit::Context { softirq, enabled: true, read: held.read != 0 };
+                let bit = Bit::Context {
+                    softirq,
+                    enabled: true,
+                    read: held.read != 0,
+                };
                 self.mark(held.class, held.read, bit)?;
             }
         }

@@ -7,7 +7,7 @@
 //! | clear for IO, redirty | inode to wb |
 //! | start and end of writeback | page-stat, in it `i_pages` with irqsave; the end in interrupt context as a rule |
 
-use super::Accounting;
+use super::accounting::Accounting;
 use crate::mm::{Mm, PageFlags};
 use crate::rt::{EventKind, Machine, OpKind, current, record};
 use crate::sync::Rcu;
@@ -34,6 +34,11 @@ impl Counter {
         }
     }
 
+    /// Adds to a counter that is only a statistic: it may be off, and so below zero.
+    pub(crate) fn count(&self, n: i64) {
+        self.0.fetch_add(n, SeqCst);
+    }
+
     fn reset(&self) {
         self.0.store(0, SeqCst);
     }
@@ -46,7 +51,8 @@ pub struct WbCounters {
     pub reclaimable: Counter,
     /// WB_WRITEBACK: pages under writeback.
     pub writeback: Counter,
-    /// WB_DIRTIED: pages that ever became dirty.
+    /// WB_DIRTIED: pages that ever became dirty. A statistic: a switch does not move it, so that redirtying a page takes
+    /// its event back from a wb that may not have counted it.
     pub dirtied: Counter,
     /// WB_WRITTEN: pages that were ever written.
     pub written: Counter,
@@ -234,7 +240,7 @@ impl Accounting {
         };
         let wb = self.wb_stat_begin(rcu, inode);
         if let Some(wb) = wb.wb() {
-            self.wbs[wb].counters.dirtied.add(-1);
+            self.wbs[wb].counters.dirtied.count(-1);
         }
         self.wb_stat_end(rcu, wb);
     }
@@ -278,7 +284,7 @@ impl Accounting {
         };
         current().point(OpKind::Store, self.page_bits[page]);
         let new = !mm.page_flags(pfn).has(bit);
-        mm.set_flags_of(pfn, bit);
+        mm.set_page_flags(pfn, bit);
         new
     }
 
@@ -288,7 +294,7 @@ impl Accounting {
             return false;
         };
         current().point(OpKind::Store, self.page_bits[page]);
-        mm.clear_flags_of(pfn, bit)
+        mm.clear_page_flags(pfn, bit) != PageFlags::NONE
     }
 
     fn count(&self, page: usize, wb: Option<usize>, event: Event) {
@@ -308,13 +314,13 @@ impl Accounting {
         match event {
             Event::Dirtied => {
                 c.reclaimable.add(1);
-                c.dirtied.add(1);
+                c.dirtied.count(1);
             }
             Event::Cleaned => c.reclaimable.add(-1),
             Event::Started => c.writeback.add(1),
             Event::Ended => {
                 c.writeback.add(-1);
-                c.written.add(1);
+                c.written.count(1);
             }
         }
         if crate::rt::in_machine() {
