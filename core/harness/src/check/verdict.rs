@@ -22,6 +22,7 @@ pub struct Judgement {
 #[must_use]
 pub fn judge(program: &Program, rules: &Rules, bounds: &Bounds, found: &Search) -> Judgement {
     let verdict = match (found.stops(), found.reports(), found.breaks()) {
+        (true, _, _) if needs_force(program, rules, bounds) => Verdict::Latent,
         (true, true, _) => Verdict::Caught,
         (true, false, _) if rules.lockdep => Verdict::Blind,
         (true, false, _) => Verdict::Real,
@@ -40,6 +41,19 @@ pub fn judge(program: &Program, rules: &Rules, bounds: &Bounds, found: &Search) 
         guard,
         bounds: in_words(found),
     }
+}
+
+/// Whether a stop needs a configuration gate that is forced open: without the force there is none within the bounds.
+fn needs_force(program: &Program, rules: &Rules, bounds: &Bounds) -> bool {
+    if !rules.allow_both {
+        return false;
+    }
+    let unforced = Rules {
+        allow_both: false,
+        ..rules.clone()
+    };
+    Litmus::new(program, &unforced)
+        .is_ok_and(|litmus| !search(&litmus, bounds, Search::stops).stops())
 }
 
 /// The bounds of a search in words.

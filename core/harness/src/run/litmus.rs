@@ -15,6 +15,7 @@ use ksplat_kernel::rt::{
 };
 use ksplat_kernel::rules::Rules;
 use ksplat_kernel::sync::{Completion, Consoles, Rcu, SoftWork, Softirqs, WaitQueue};
+use ksplat_kernel::writeback::Accounting;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 /// Steps after which an execution is given up where the program does not say.
@@ -41,6 +42,7 @@ pub struct World {
     pub(super) softirqs: Softirqs,
     pub(super) consoles: Consoles,
     pub(super) memory: super::memory::Memory,
+    pub(super) accounting: Accounting,
     /// Bodies active inside each other, by entity.
     pub(super) depth: [AtomicU8; MAX_ENTITIES],
 }
@@ -147,6 +149,7 @@ impl World {
         let softirqs = softirqs(m, program);
         let consoles = consoles(m, program, &roles);
         let memory = super::memory::Memory::new(m, program, &roles);
+        let accounting = Accounting::new(m, &super::wb::spec(program, &roles));
         Self {
             program: program.clone(),
             roles,
@@ -159,6 +162,7 @@ impl World {
             softirqs,
             consoles,
             memory,
+            accounting,
             depth: [const { AtomicU8::new(0) }; MAX_ENTITIES],
         }
     }
@@ -172,6 +176,7 @@ impl World {
         self.softirqs.reset();
         self.consoles.reset();
         self.memory.reset();
+        self.reset_accounting();
         self.depth.iter().for_each(|d| d.store(0, Relaxed));
     }
 }
@@ -255,12 +260,14 @@ impl ksplat_kernel::rt::World for World {
             Role::IrqWork { .. } => self.consoles.irq_work(|| self.write_consoles()),
             Role::Printer => self.consoles.thread(|| self.write_consoles()),
             Role::Kswapd => self.kswapd(),
+            Role::WbSwitch => self.switch_worker(),
             Role::ReleaseWorker => self.release_worker(),
         }
     }
 
     fn check(&self, machine: &Machine) {
         self.memory.check(machine);
+        self.check_accounting(machine);
     }
 
     fn report_prints(&self) {

@@ -65,6 +65,11 @@ impl Memory {
         }
     }
 
+    /// The machine's memory.
+    pub const fn mm(&self) -> &Mm {
+        &self.mm
+    }
+
     /// See [`Mm::out_of_stack`].
     pub fn out_of_stack(&self, e: &Entity) -> ! {
         self.mm.out_of_stack(e)
@@ -76,7 +81,7 @@ impl Memory {
     }
 
     /// Position of a page among all declared ones.
-    fn index(&self, page: PageRef) -> usize {
+    pub(super) fn index(&self, page: PageRef) -> usize {
         self.first_page[page.page.index()] + usize::from(page.index)
     }
 
@@ -287,7 +292,7 @@ impl World {
             }
             Op::Uncharge { memcg, pages } => mm.uncharge(memcg.index(), u64::from(*pages)),
             Op::Page(verb, page) => self.page_op(*verb, *page),
-            _ => {}
+            other => self.wb_op(other, f),
         }
     }
 
@@ -340,7 +345,7 @@ impl World {
                     Gfp::KERNEL,
                 );
             }
-            _ => {}
+            other => self.page_event(other, index),
         }
     }
 

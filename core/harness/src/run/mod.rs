@@ -12,6 +12,7 @@ mod roles;
 mod unsupported;
 mod vars;
 mod waits;
+mod wb;
 mod works;
 
 pub use exec::place;

@@ -109,6 +109,7 @@ fn effects_of(program: &Program, role: Role) -> Effects {
                 effects.block(program, &work.body.block);
             }
         }
+        Role::WbSwitch => {}
         Role::Kswapd | Role::ReleaseWorker => effects.callbacks(program),
     }
     effects

@@ -39,6 +39,8 @@ pub enum Role {
     Printer,
     /// kswapd of node 0.
     Kswapd,
+    /// The worker that switches inodes to other wbs.
+    WbSwitch,
     /// The worker that runs release callbacks where they are delegated.
     ReleaseWorker,
 }
@@ -111,6 +113,15 @@ impl Roles {
                 EntitySpec {
                     pf: Pf::KTHREAD.bits(),
                     ..spec("kswapd0", cpu, EntityKind::Daemon)
+                },
+            );
+        }
+        if super::wb::switches(program) {
+            roles.add(
+                Role::WbSwitch,
+                EntitySpec {
+                    pf: Pf::KTHREAD.bits(),
+                    ..spec("inode_switch_wbs", cpus - 1, EntityKind::Daemon)
                 },
             );
         }

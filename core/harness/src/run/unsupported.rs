@@ -2,7 +2,7 @@
 
 use crate::program::handler::FunctionKind;
 use crate::program::op::{Mode, Op, Source};
-use crate::program::verb::{Do, PageVerb, Scope};
+use crate::program::verb::{Do, MemcgVerb, PageVerb, Scope};
 use crate::program::{At, Block, Program, repair};
 
 /// A construct that cannot be executed.
@@ -30,8 +30,6 @@ pub fn unsupported(program: &Program) -> Vec<Unsupported> {
         .iter()
         .for_each(|x| no(x.at, "an address space"));
     program.devices.iter().for_each(|x| no(x.at, "a device"));
-    program.wbs.iter().for_each(|x| no(x.at, "a bdi_writeback"));
-    program.inodes.iter().for_each(|x| no(x.at, "an inode"));
     let console = |f: &&crate::program::handler::Function| f.kind == FunctionKind::MapBlocks;
     program
         .functions
@@ -96,11 +94,22 @@ fn operation(op: &Op, program: &Program) -> Option<&'static str> {
             source: Source::Mempool(_) | Source::PageCache(_),
             ..
         } => "this kind of allocation",
-        Op::Page(PageVerb::LockPage | PageVerb::UnlockPage | PageVerb::Release, _) => return None,
-        Op::Page(..) | Op::MapPage(..) | Op::PageStat(..) => "this page operation",
+        Op::Page(
+            PageVerb::LockPage
+            | PageVerb::UnlockPage
+            | PageVerb::Release
+            | PageVerb::SetDirty
+            | PageVerb::ClearDirtyForIo
+            | PageVerb::CancelDirty
+            | PageVerb::Redirty
+            | PageVerb::SetWriteback
+            | PageVerb::EndWriteback,
+            _,
+        ) => return None,
+        Op::Page(..) | Op::MapPage(..) => "this page operation",
         Op::BioAddPage(..) | Op::Batch(..) | Op::Serve(..) => "IO batches",
-        Op::Mapping(..) | Op::SwitchWb(..) | Op::WbStat(..) => "writeback",
-        Op::Memcg(..) => "moving charges",
+        Op::Mapping(..) => "writeback",
+        Op::Memcg(MemcgVerb::DrainStock, _) => "charge stocks",
         Op::Mm(..) | Op::Invalidate(..) => "mmu notifiers",
         Op::Hotplug { .. } => "memory hotplug",
         _ => return None,
@@ -125,10 +134,11 @@ pub fn executable(program: &mut Program) {
         page.mm = None;
     }
     for mapping in &mut program.mappings.0 {
-        (mapping.inode, mapping.device, mapping.map_blocks) = (None, None, None);
+        (mapping.device, mapping.map_blocks) = (None, None);
     }
-    program.inodes.0.clear();
-    program.wbs.0.clear();
+    for wb in &mut program.wbs.0 {
+        wb.device = None;
+    }
     program.devices.0.clear();
     let snapshot = program.clone();
     for (_, body) in program.bodies_mut() {
@@ -152,9 +162,12 @@ fn keep_executable(block: &mut Block, program: &Program) {
         .retain(|stmt| operation(&stmt.op, program).is_none());
     for stmt in &mut block.0 {
         match &mut stmt.op {
-            Op::Lock(_, Some(b)) | Op::Scope(_, b) | Op::While(_, b) | Op::Loop(_, b) => {
-                keep_executable(b, program)
-            }
+            Op::Lock(_, Some(b))
+            | Op::Scope(_, b)
+            | Op::While(_, b)
+            | Op::Loop(_, b)
+            | Op::PageStat(_, b)
+            | Op::WbStat(_, b) => keep_executable(b, program),
             Op::Trylock {
                 then, otherwise, ..
             }
