@@ -6,6 +6,7 @@ mod litmus;
 mod locking;
 mod locks;
 mod memory;
+mod notifier;
 mod population;
 mod reach;
 mod roles;
@@ -14,6 +15,7 @@ mod vars;
 mod waits;
 mod wb;
 mod works;
+mod writeback;
 
 pub use exec::place;
 pub use litmus::{Litmus, MAX_STEPS, World};
