@@ -6,13 +6,16 @@ mod litmus;
 mod locking;
 mod locks;
 mod memory;
+mod notifier;
 mod population;
 mod reach;
 mod roles;
 mod unsupported;
 mod vars;
 mod waits;
+mod wb;
 mod works;
+mod writeback;
 
 pub use exec::place;
 pub use litmus::{Litmus, MAX_STEPS, World};

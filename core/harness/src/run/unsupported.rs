@@ -1,8 +1,7 @@
 //! What the machine cannot execute: such programs are refused, with the place.
 
-use crate::program::handler::FunctionKind;
-use crate::program::op::{Mode, Op, Source};
-use crate::program::verb::{Do, PageVerb, Scope};
+use crate::program::op::{Mode, Op};
+use crate::program::verb::{Do, MemcgVerb};
 use crate::program::{At, Block, Program, repair};
 
 /// A construct that cannot be executed.
@@ -18,26 +17,6 @@ pub struct Unsupported {
 #[must_use]
 pub fn unsupported(program: &Program) -> Vec<Unsupported> {
     let mut found = Vec::new();
-    let mut no = |at: At, what: &str| {
-        found.push(Unsupported {
-            at,
-            what: what.to_owned(),
-        })
-    };
-    program.mempools.iter().for_each(|x| no(x.at, "a mempool"));
-    program
-        .mms
-        .iter()
-        .for_each(|x| no(x.at, "an address space"));
-    program.devices.iter().for_each(|x| no(x.at, "a device"));
-    program.wbs.iter().for_each(|x| no(x.at, "a bdi_writeback"));
-    program.inodes.iter().for_each(|x| no(x.at, "an inode"));
-    let console = |f: &&crate::program::handler::Function| f.kind == FunctionKind::MapBlocks;
-    program
-        .functions
-        .iter()
-        .filter(console)
-        .for_each(|f| no(f.at, "this kind of callback"));
     for (_, _, _, body) in program.bodies() {
         block(&body.block, program, &mut found);
     }
@@ -81,8 +60,7 @@ fn inner_blocks(op: &Op) -> Vec<&Block> {
 
 fn operation(op: &Op, program: &Program) -> Option<&'static str> {
     Some(match op {
-        Op::Do(Do::BlkStartPlug | Do::BlkFinishPlug | Do::RebuildZonelists) => "this operation",
-        Op::Scope(Scope::Plug, _) => "this scope",
+        Op::Do(Do::RebuildZonelists) => "this operation",
         Op::Lock(a, _) | Op::Trylock { acquire: a, .. }
             if a.mode == Mode::Shared
                 && program
@@ -92,16 +70,7 @@ fn operation(op: &Op, program: &Program) -> Option<&'static str> {
         {
             "reading a lock without readers"
         }
-        Op::Alloc {
-            source: Source::Mempool(_) | Source::PageCache(_),
-            ..
-        } => "this kind of allocation",
-        Op::Page(PageVerb::LockPage | PageVerb::UnlockPage | PageVerb::Release, _) => return None,
-        Op::Page(..) | Op::MapPage(..) | Op::PageStat(..) => "this page operation",
-        Op::BioAddPage(..) | Op::Batch(..) | Op::Serve(..) => "IO batches",
-        Op::Mapping(..) | Op::SwitchWb(..) | Op::WbStat(..) => "writeback",
-        Op::Memcg(..) => "moving charges",
-        Op::Mm(..) | Op::Invalidate(..) => "mmu notifiers",
+        Op::Memcg(MemcgVerb::DrainStock, _) => "charge stocks",
         Op::Hotplug { .. } => "memory hotplug",
         _ => return None,
     })
@@ -111,25 +80,7 @@ fn operation(op: &Op, program: &Program) -> Option<&'static str> {
 ///
 /// For programs that nobody wrote: fuzz inputs. What a person wrote is refused instead.
 pub fn executable(program: &mut Program) {
-    for function in &mut program.functions.0 {
-        if function.kind == FunctionKind::MapBlocks {
-            function.kind = FunctionKind::Plain;
-        }
-    }
     few_enough(program);
-    program.mempools.0.clear();
-    program.notifiers.0.clear();
-    program.mms.0.clear();
-    program.batches.0.clear();
-    for page in &mut program.pages.0 {
-        page.mm = None;
-    }
-    for mapping in &mut program.mappings.0 {
-        (mapping.inode, mapping.device, mapping.map_blocks) = (None, None, None);
-    }
-    program.inodes.0.clear();
-    program.wbs.0.clear();
-    program.devices.0.clear();
     let snapshot = program.clone();
     for (_, body) in program.bodies_mut() {
         keep_executable(&mut body.block, &snapshot);
@@ -140,6 +91,7 @@ pub fn executable(program: &mut Program) {
 /// No more entities than a machine can have: see `Roles::of`.
 fn few_enough(program: &mut Program) {
     program.irqs.0.truncate(16);
+    program.devices.0.truncate(8);
     program.workqueues.0.truncate(3);
     for queue in &mut program.workqueues.0 {
         queue.workers = queue.workers.clamp(1, 3);
@@ -152,9 +104,14 @@ fn keep_executable(block: &mut Block, program: &Program) {
         .retain(|stmt| operation(&stmt.op, program).is_none());
     for stmt in &mut block.0 {
         match &mut stmt.op {
-            Op::Lock(_, Some(b)) | Op::Scope(_, b) | Op::While(_, b) | Op::Loop(_, b) => {
-                keep_executable(b, program)
-            }
+            Op::Lock(_, Some(b))
+            | Op::Scope(_, b)
+            | Op::While(_, b)
+            | Op::Loop(_, b)
+            | Op::Serve(_, b)
+            | Op::Invalidate(_, b)
+            | Op::PageStat(_, b)
+            | Op::WbStat(_, b) => keep_executable(b, program),
             Op::Trylock {
                 then, otherwise, ..
             }

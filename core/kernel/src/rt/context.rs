@@ -82,10 +82,26 @@ impl Entity {
         if !self.irqs_off.get() {
             return;
         }
+        if let Some(lock) = self.irq_lock_held() {
+            self.irqs_on_under_lock(lock);
+        }
         lockdep::hardirqs_on(self);
         self.irqs_off.set(false);
         self.machine().irq_state(self, false);
         self.cpu_changed();
+    }
+
+    /// Invariant 15: whoever takes the lock in an interrupt would now spin on the task that it interrupted.
+    #[cold]
+    fn irqs_on_under_lock(&self, lock: ResId) {
+        let m = self.machine();
+        m.state_break("irqs-on-under-irq-lock", || {
+            format!(
+                "{} enables interrupts while it holds {}, which it took with interrupts off",
+                self.name,
+                m.resource(lock).name()
+            )
+        });
     }
 
     /// `preempt_disable()`.

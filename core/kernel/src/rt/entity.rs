@@ -123,6 +123,8 @@ pub struct Entity {
     pub(crate) effects: Cell<u64>,
     /// Locks held shared, one entry a hold.
     shared_holds: RefCell<Vec<ResId>>,
+    /// Locks held that were taken with interrupts off.
+    irq_locks: RefCell<Vec<ResId>>,
     /// Its body has begun and not ended.
     pub(crate) active: Cell<bool>,
     /// Looks at a condition since the current wait began (OS threads).
@@ -173,6 +175,7 @@ impl Entity {
             changes: Cell::new(0),
             effects: Cell::new(0),
             shared_holds: RefCell::new(Vec::with_capacity(8)),
+            irq_locks: RefCell::new(Vec::with_capacity(8)),
             active: Cell::new(false),
             looks: Cell::new(0),
             lockdep: UnsafeCell::new(ksplat_lockdep::TaskState::new(id.0.into())),
@@ -199,6 +202,7 @@ impl Entity {
         self.site.set(0);
         self.active.set(false);
         self.shared_holds.borrow_mut().clear();
+        self.irq_locks.borrow_mut().clear();
         // SAFETY: no execution is running, so nothing else refers to it.
         unsafe { (*self.lockdep.get()).reset() };
     }
@@ -354,6 +358,25 @@ impl Entity {
         };
         holds.swap_remove(at);
         true
+    }
+
+    /// A lock was taken with interrupts off: they stay off while it is held.
+    pub(crate) fn hold_irq(&self, res: ResId) {
+        self.irq_locks.borrow_mut().push(res);
+    }
+
+    /// A lock that may have been taken with interrupts off was released.
+    #[inline]
+    pub(crate) fn drop_irq(&self, res: ResId) {
+        let mut locks = self.irq_locks.borrow_mut();
+        if let Some(at) = locks.iter().rposition(|&r| r == res) {
+            locks.swap_remove(at);
+        }
+    }
+
+    /// A lock held that was taken with interrupts off.
+    pub(crate) fn irq_lock_held(&self) -> Option<ResId> {
+        self.irq_locks.borrow().last().copied()
     }
 
     /// A lock that this entity stands before was taken by another.

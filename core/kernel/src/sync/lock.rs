@@ -201,6 +201,7 @@ impl Lock {
         } else {
             word::take(&e, self.res, mode, self.spins);
         }
+        self.note_irq(&e, how.irq);
         flags
     }
 
@@ -296,7 +297,16 @@ impl Lock {
                 },
             );
         }
+        self.note_irq(&e, how.irq);
         Some(flags)
+    }
+
+    /// Interrupts stay off as long as a lock is held that was taken with them off (invariant 15).
+    #[inline]
+    fn note_irq(&self, e: &Entity, irq: Irq) {
+        if self.spins && matches!(irq, Irq::Irq | Irq::Save) {
+            e.hold_irq(self.res);
+        }
     }
 
     /// Releases what [`Lock::lock`] took. `irq` is how it is to be released, which a buggy program may get wrong.
@@ -343,6 +353,7 @@ impl Lock {
             });
             return;
         }
+        e.drop_irq(self.res);
         self.leave(&e, irq, flags);
     }
 
