@@ -79,7 +79,7 @@ fn inner_blocks(op: &Op) -> Vec<&Block> {
 
 fn operation(op: &Op, program: &Program) -> Option<&'static str> {
     Some(match op {
-        Op::Do(Do::BlkStartPlug | Do::BlkFinishPlug | Do::RebuildZonelists) => "this operation",
+        Op::Do(Do::BlkStartPlug | Do::BlkFinishPlug) => "this operation",
         Op::Scope(Scope::Plug, _) => "this scope",
         Op::Lock(a, _) | Op::Trylock { acquire: a, .. }
             if a.mode == Mode::Shared
@@ -111,7 +111,6 @@ fn operation(op: &Op, program: &Program) -> Option<&'static str> {
         Op::Mapping(..) => "writeback",
         Op::Memcg(MemcgVerb::DrainStock, _) => "charge stocks",
         Op::Mm(..) | Op::Invalidate(..) => "mmu notifiers",
-        Op::Hotplug { .. } => "memory hotplug",
         _ => return None,
     })
 }
