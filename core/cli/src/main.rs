@@ -5,7 +5,9 @@ mod files;
 mod from_fuzz;
 mod lockdep;
 mod matrix;
+mod minimize;
 mod options;
+mod output;
 mod progress;
 mod replay;
 mod save;
@@ -31,6 +33,8 @@ enum Command {
     Replay(replay::Args),
     /// Explore scenario by variant and compare with the expected matrix, cell by cell
     Matrix(matrix::Args),
+    /// Reduce a program and its schedule to the smallest that still shows a finding
+    Minimize(minimize::Args),
     /// Convert an input of a fuzz target to a program
     FromFuzz(from_fuzz::Args),
     /// Run lock programs and compare with the real kernel's lockdep
@@ -51,6 +55,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Matrix(args) => matrix::run(&args),
+        Command::Minimize(args) => minimize::run(&args),
         Command::FromFuzz(args) => from_fuzz::run(&args),
         Command::Lockdep(args) => lockdep::run(&args),
     }

@@ -7,6 +7,7 @@ pub mod explore;
 pub mod finding;
 pub mod fuzz;
 pub mod lockdep;
+pub mod minimise;
 pub mod program;
 pub mod reproducer;
 pub mod rules;

@@ -117,9 +117,15 @@ impl Books<'_> {
                 let mode = self.entities[id].asks.map_or(0, |(_, mode)| mode);
                 self.available(wait.res, mode) || self.lock_frees(id, wait.res, mode, blocked)
             }
-            1 => needs & blocked == 0,
+            1 => needs & (blocked | self.ended()) == 0,
             _ => needs & !blocked != 0,
         }
+    }
+
+    fn ended(&self) -> u64 {
+        let all = self.entities.iter().enumerate();
+        all.filter(|(_, e)| e.ended)
+            .fold(0, |s, (id, _)| s | 1u64 << id)
     }
 
     fn available(&self, res: u64, mode: u64) -> bool {
@@ -135,7 +141,8 @@ impl Books<'_> {
     fn lock_frees(&self, id: usize, res: u64, mode: u64, blocked: u64) -> bool {
         let holders = self.holders(res);
         if holders != 0 {
-            return holders & blocked == 0;
+            // Who ended with a lock held never lets go of it.
+            return holders & (blocked | self.ended()) == 0;
         }
         mode == 1
             && self

@@ -225,6 +225,12 @@ impl Entity {
         &self.name
     }
 
+    /// Its real-time priority.
+    #[must_use]
+    pub const fn prio(&self) -> u8 {
+        self.prio
+    }
+
     /// What it is.
     #[must_use]
     pub const fn kind(&self) -> EntityKind {
