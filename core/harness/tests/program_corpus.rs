@@ -97,7 +97,7 @@ fn assert_well_formed(name: &str, bytes: &[u8], error: &TextError) {
 
 fn read(file: &Path) -> (String, Program) {
     let text = fs::read_to_string(file).expect("readable");
-    let program = parse(&file.to_string_lossy(), &text).unwrap_or_else(|e| panic!("{}", e.plain()));
+    let program = parse(&file.to_string_lossy(), &text).unwrap_or_else(|e| panic!("{}", e));
     (text, program)
 }
 
@@ -120,8 +120,7 @@ fn litmus_tests_are_read_and_survive_printing() {
             "{stem} has long lines"
         );
         let printed = print(&program);
-        let again =
-            parse("printed", &printed).unwrap_or_else(|e| panic!("{}\n{printed}", e.plain()));
+        let again = parse("printed", &printed).unwrap_or_else(|e| panic!("{}\n{printed}", e));
         assert_eq!(again, program, "{stem}");
         assert_eq!(print(&again), printed, "{stem}");
     }

@@ -35,10 +35,9 @@ fn every_example_is_read_and_printed() {
     assert!(examples.len() >= 20, "only {} examples", examples.len());
     for (line, text) in examples {
         let program = parse("language.md", &text)
-            .unwrap_or_else(|e| panic!("example at line {line}:\n{}", e.plain()));
+            .unwrap_or_else(|e| panic!("example at line {line}:\n{}", e));
         let printed = print(&program);
-        let again =
-            parse("printed", &printed).unwrap_or_else(|e| panic!("{}\n{printed}", e.plain()));
+        let again = parse("printed", &printed).unwrap_or_else(|e| panic!("{}\n{printed}", e));
         assert_eq!(again, program, "example at line {line}");
     }
 }

@@ -66,7 +66,7 @@ fn repaired(mut program: Program) -> Program {
     assert!(problems.is_empty(), "{problems:?}\n{}", print(&program));
     let text = print(&program);
     assert_eq!(
-        parse("repaired", &text).unwrap_or_else(|e| panic!("{}\n{text}", e.plain())),
+        parse("repaired", &text).unwrap_or_else(|e| panic!("{}\n{text}", e)),
         program
     );
     program

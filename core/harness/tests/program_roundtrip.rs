@@ -30,7 +30,7 @@ proptest! {
         let program = generated(&bytes);
         assert_legal(&program);
         let text = print(&program);
-        let again = parse("printed.splat", &text).map_err(|e| TestCaseError::fail(format!("{}\n{text}", e.plain())))?;
+        let again = parse("printed.splat", &text).map_err(|e| TestCaseError::fail(format!("{}\n{text}", e)))?;
         prop_assert_eq!(&again, &program, "{}", text);
         prop_assert_eq!(print(&again), text);
     }

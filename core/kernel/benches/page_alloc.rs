@@ -1,14 +1,16 @@
 //! The page allocator as a real page-frame allocator: order-0 allocation and free on OS threads, 262,144 frames.
 //!
 //! `repeat` allocates and frees one frame; `bulk` allocates 4096 frames, then frees them, last in first out. Elements
-//! are alloc+free pairs of all threads together. `lockdep` has the validator on.
+//! are alloc+free pairs of all threads together. `lockdep` has the validator on. `simulated` counts executions of a
+//! small model on the deterministic runtime.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ksplat_kernel::mm::{
-    Gfp, Mm, MmSpec, NoCallbacks, Page, PcpSpec, Pressure, ZoneKind, ZoneSpec,
+    Bounds, Gfp, Mm, MmSpec, NoCallbacks, Page, PcpSpec, Pressure, ZoneKind, ZoneSpec,
 };
 use ksplat_kernel::rt::{
-    CpuId, EntityId, EntityKind, EntitySpec, Machine, MachineSpec, World, run_on_threads,
+    CpuId, Decision, Deterministic, EntityId, EntityKind, EntitySpec, Machine, MachineSpec,
+    Strategy, World, run_on_threads,
 };
 use ksplat_kernel::rules::Rules;
 use std::hint::black_box;
@@ -115,6 +117,70 @@ fn run(threads: u8, lockdep: bool, pattern: Pattern, pairs: u64) -> Duration {
     Duration::from_nanos(bench.took.load(Relaxed))
 }
 
+/// Two tasks on 16 pages, invariants checked after every step.
+struct Model {
+    mm: Mm,
+    checked: bool,
+}
+
+impl World for Model {
+    fn run(&self, _: EntityId) {
+        for pressure in [Pressure::None, Pressure::Reclaim] {
+            let page = self.mm.alloc_pages(&NoCallbacks, Gfp::KERNEL, 0, pressure);
+            page.into_iter().for_each(|p| self.mm.free_pages(p));
+        }
+    }
+
+    fn check(&self, m: &Machine) {
+        if self.checked {
+            self.mm.check(m);
+        }
+    }
+}
+
+/// A schedule that changes task at every third decision.
+struct Turns(u32);
+
+impl Strategy for Turns {
+    fn pick(&mut self, d: &Decision<'_>) -> EntityId {
+        self.0 = self.0.wrapping_add(1);
+        d.nth(u32::from(self.0.is_multiple_of(3)))
+    }
+
+    fn choose(&mut self, _: u32) -> u32 {
+        0
+    }
+}
+
+fn simulated(c: &mut Criterion) {
+    let mut group = c.benchmark_group("simulated: 4 requests, 2 of them through direct reclaim");
+    for (name, lockdep, checked) in [
+        ("lockdep, invariants", true, true),
+        ("lockdep", true, false),
+        ("bare", false, false),
+    ] {
+        let (mut m, _) = machine(2, lockdep);
+        let spec = MmSpec {
+            zones: vec![ZoneSpec::new(ZoneKind::Normal, 16)],
+            bounds: Bounds::MODEL,
+            ..MmSpec::default()
+        };
+        let mm = Mm::new(&mut m, &spec);
+        let model = Model { mm, checked };
+        let (mut det, mut turns) = (Deterministic::new(), Turns(0));
+        let mut execute = || {
+            model.mm.reset();
+            det.run(&m, &model, &mut turns)
+        };
+        let o = execute();
+        assert!(o.stop.is_none() && o.breaks.is_empty() && o.fault.is_none());
+        println!("{name}: {} steps an execution", o.steps);
+        group.throughput(Throughput::Elements(1));
+        group.bench_function(name, |b| b.iter(&mut execute));
+    }
+    group.finish();
+}
+
 fn page_alloc(c: &mut Criterion) {
     let mut group = c.benchmark_group("order-0 alloc+free, OS threads");
     group.throughput(Throughput::Elements(1000));
@@ -133,5 +199,5 @@ fn page_alloc(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, page_alloc);
+criterion_group!(benches, page_alloc, simulated);
 criterion_main!(benches);

@@ -20,13 +20,9 @@ fn main() -> ExitCode {
     }
     let time = Duration::from_secs(seconds);
     let report = stress::run(threads, time, lockdep, 0x5eed);
-    println!("{threads} threads, {seconds} s: {report:#?}");
-    let clean = report.broken.is_empty()
-        && !report.doubly_owned
-        && report.leaked == 0
-        && report.breaks == 0
-        && report.reports == 0;
-    if clean {
+    let rate = report.operations / seconds.max(1);
+    println!("{threads} threads, {seconds} s, {rate} operations/s: {report:#?}");
+    if report.clean() {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(1)

@@ -5,3 +5,4 @@ pub mod mm;
 pub mod rt;
 pub mod rules;
 pub mod sync;
+pub mod writeback;

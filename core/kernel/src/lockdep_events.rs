@@ -76,6 +76,13 @@ fn told<T>(e: &Entity, outcome: Outcome<T>) {
 
 #[cold]
 fn reported(e: &Entity, id: ReportId) {
+    tell(e, id);
+    if e.machine().rules().report_prints && e.machine().simulated() {
+        e.machine().world().report_prints();
+    }
+}
+
+fn tell(e: &Entity, id: ReportId) {
     record(EventKind::Report, || {
         e.machine()
             .lockdep()
@@ -126,6 +133,32 @@ pub(crate) fn downgrade(e: &Entity, map: Map) {
     }
 }
 
+/// `lock_sync()`: the effect of taking a lock on the dependency graph, without holding it.
+pub(crate) fn sync(e: &Entity, map: Map) {
+    if on(e) {
+        let how = lockdep::Acquire::at(e.site());
+        told(e, e.machine().lockdep().sync(state(e), map.map, how));
+    }
+}
+
+/// A seqcount reader: a recursive read with interrupts off, over as soon as it began.
+pub(crate) fn seqcount_read(e: &Entity, map: Map) {
+    if !on(e) {
+        return;
+    }
+    let irqs_on = !e.irqs_disabled();
+    hardirqs_off(e);
+    let read = Acquire {
+        read: Read::Recursive,
+        ..Acquire::default()
+    };
+    acquire(e, map, read);
+    release(e, map);
+    if irqs_on {
+        hardirqs_on(e);
+    }
+}
+
 /// Whether lockdep sees the lock held by the running task.
 pub(crate) fn is_held(e: &Entity, map: Map) -> bool {
     let held = e
@@ -170,6 +203,19 @@ pub(crate) fn irq_enter(e: &Entity) {
 pub(crate) fn irq_exit(e: &Entity) {
     state(e).hardirq_exit();
     hardirqs_on(e);
+}
+
+/// Softirq handlers begin, on top of whatever runs, with bottom halves off.
+pub(crate) fn softirq_enter(e: &Entity) {
+    let state = state(e);
+    state.local_bh_disable();
+    state.softirq_enter();
+}
+
+/// Softirq handlers end.
+pub(crate) fn softirq_exit(e: &Entity) {
+    state(e).softirq_exit();
+    bh_enable(e);
 }
 
 /// A task ends: it must hold nothing (`debug_check_no_locks_held()`).

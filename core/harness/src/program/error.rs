@@ -80,31 +80,22 @@ impl TextError {
             source: NamedSource::new(file, Arc::from(text)),
         }
     }
-
-    /// `FILE:LINE:COLUMN: message (what was expected; advice)`, one line per problem.
-    pub fn plain(&self) -> String {
-        let line = |p: &Problem| {
-            let help = p
-                .help
-                .as_ref()
-                .map_or_else(String::new, |help| format!("; {help}"));
-            format!("{}:{}: {} ({}{help})", self.file, p.at, p.message, p.label)
-        };
-        self.problems
-            .iter()
-            .map(line)
-            .collect::<Vec<_>>()
-            .join("\n")
-    }
 }
 
 impl std::fmt::Display for TextError {
-    /// How much is wrong with which file. What it is: [`TextError::plain`], or any reporter of miette.
+    /// `FILE:LINE:COLUMN: message (what was expected; advice)`, one line per problem.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.problems.len() {
-            1 => write!(f, "{}: 1 problem", self.file),
-            count => write!(f, "{}: {count} problems", self.file),
+        for (i, p) in self.problems.iter().enumerate() {
+            if i > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{}:{}: {} ({}", self.file, p.at, p.message, p.label)?;
+            if let Some(help) = &p.help {
+                write!(f, "; {help}")?;
+            }
+            f.write_str(")")?;
         }
+        Ok(())
     }
 }
 

@@ -1,5 +1,7 @@
 //! "Did you mean": the known word nearest to an unknown one.
 
+use super::limits;
+
 /// The candidate with the fewest typing errors away from `word`, if they are few; the first of equals.
 pub(super) fn nearest<'a>(
     word: &str,
@@ -10,8 +12,14 @@ pub(super) fn nearest<'a>(
         3..=5 => 1,
         length => length / 3,
     };
+    if word.len() > limits::NAME {
+        return None;
+    }
     let mut best: Option<(usize, &str)> = None;
     for candidate in candidates {
+        if candidate.len().abs_diff(word.len()) > most {
+            continue;
+        }
         let distance = distance(word, candidate);
         if distance <= most && best.is_none_or(|(least, _)| distance < least) {
             best = Some((distance, candidate));

@@ -2,18 +2,16 @@
 
 use super::frame::Frame;
 use super::litmus::World;
-use super::locks::irq;
-use crate::program::cond::{Atom, Cond, Join, Term};
-use crate::program::op::{Acquire, Change, LockRef, Mode, Nest, Op, Stmt};
-use crate::program::verb::{Do, MapVerb, Scope, WorkVerb};
+use crate::program::cond::Cond;
+use crate::program::handler::FunctionKind;
+use crate::program::op::{Change, Op, Stmt};
+use crate::program::verb::{Do, Scope, TimerVerb, WorkVerb};
 use crate::program::word::Word;
 use crate::program::{At, Block, Body};
 use ksplat_kernel::mm::{
     Scope as PfScope, memalloc_nofs_save, memalloc_noio_save, memalloc_noreclaim_save,
 };
-use ksplat_kernel::rt::{EventKind, IrqFlags, Needs, OpKind, ResId, WaitHow, current, record};
-use ksplat_kernel::sync::{How, Lock};
-use ksplat_lockdep::Read;
+use ksplat_kernel::rt::{EventKind, IrqFlags, OpKind, ResId, current, record};
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Bodies that can be active inside each other before a kernel stack is used up. Calls cannot recurse, but what
@@ -78,11 +76,8 @@ impl World {
                 then,
                 otherwise,
             } => self.trylock(*acquire, *keep, then, otherwise, f),
-            Op::Downgrade(lock) => {
-                if let Some(lock) = self.locks[lock.lock.index()].lock() {
-                    lock.downgrade();
-                }
-            }
+            Op::Downgrade(lock) => self.downgrade(*lock),
+            Op::Population(verb, lock) => self.population(*verb, lock.index()),
             Op::Map(verb, lock) => self.map(*verb, lock.index()),
             Op::Scope(scope, block) => self.scope(*scope, block, f),
             Op::If {
@@ -116,23 +111,31 @@ impl World {
             Op::WaitFor {
                 completion,
                 timeout,
-            } => self.wait_for(completion.index(), *timeout),
+            } => self.wait_for(completion.index(), *timeout, f),
             Op::WaitEvent {
                 queue,
                 until,
                 timeout,
             } => self.wait_event(queue.index(), until, *timeout, f),
             Op::WakeUp { queue, .. } => self.queues[queue.index()].wake_up(),
-            Op::SpinUntil(cond) => {
-                while !self.holds(cond, f) {
-                    self.vars.spin();
-                }
-            }
+            Op::SpinUntil(cond) => self.spin_until(cond, f),
             Op::Work(WorkVerb::Queue, work) => self.works.queue(work.index()),
             Op::Work(WorkVerb::Flush, work) => self.works.flush(work.index()),
             Op::Work(WorkVerb::CancelSync, work) => self.works.cancel_sync(work.index()),
             Op::FlushWorkqueue(queue) => self.works.flush_queue(queue.index()),
             Op::RaiseIrq(irq) => self.raise(*irq),
+            Op::RaiseSoftirq(softirq) => {
+                let name = &self.program.softirqs[*softirq].name;
+                self.softirqs
+                    .raise(&self.rcu, softirq.index(), name.as_str());
+            }
+            Op::Timer(verb, timer) => self.timer(*verb, timer.index()),
+            Op::CallRcu(function) => {
+                let name = &self.program.functions[*function].name;
+                self.rcu.call(function.index(), name.as_str());
+                self.softirqs.update(&self.rcu, current().cpu());
+            }
+            Op::SynchronizeSrcu(srcu) => self.synchronize_srcu(srcu.index()),
             other => self.memory_op(other, f),
         }
     }
@@ -164,97 +167,21 @@ impl World {
                 restore_pf(f)
             }
             Do::MightSleep => e.might_sleep(),
-            Do::CondResched | Do::Schedule | Do::Msleep => {
+            Do::CondResched | Do::Schedule => {
                 e.might_sleep();
+                self.plug_verb(what);
                 e.point(OpKind::Yield, ResId::NONE);
             }
-            Do::CpuRelax => self.vars.spin(),
+            Do::Msleep => {
+                self.plug_verb(what);
+                e.nap();
+            }
+            Do::CpuRelax => e.point(OpKind::Yield, ResId::NONE),
+            Do::RcuBarrier => self.rcu.barrier(),
+            Do::Printk | Do::LockdepPrints => self.printk(),
+            Do::PrintkDeferredEnter => self.consoles.deferred_enter(),
+            Do::PrintkDeferredExit => self.consoles.deferred_exit(),
             other => self.memory_verb(other),
-        }
-    }
-
-    fn how(&self, a: Acquire) -> How {
-        let (subclass, nest) = match a.nest {
-            Nest::None => (0, None),
-            Nest::Subclass(n) => (n, None),
-            Nest::Lock(lock) => (0, self.locks[lock.lock.index()].map()),
-        };
-        How {
-            irq: irq(a.flavour),
-            subclass,
-            nest,
-        }
-    }
-
-    fn lock(&self, a: Acquire, block: Option<&Block>, stmt: &Stmt, f: &mut Frame) {
-        let index = a.lock.lock.index();
-        let Some(lock) = self.locks[index].lock() else {
-            return;
-        };
-        let how = self.how(a);
-        let flags = match a.mode {
-            Mode::Exclusive => lock.lock(how),
-            Mode::Shared => lock.read(how),
-        };
-        let Some(block) = block else {
-            f.took(index, flags);
-            return;
-        };
-        self.block(block, f);
-        current().set_site(site(stmt.at));
-        give(lock, a, flags);
-    }
-
-    fn unlock(
-        &self,
-        lock: LockRef,
-        mode: Mode,
-        flavour: crate::program::op::Flavour,
-        f: &mut Frame,
-    ) {
-        let index = lock.lock.index();
-        let Some(lock) = self.locks[index].lock() else {
-            return;
-        };
-        let flags = f.gave(index);
-        match mode {
-            Mode::Exclusive => lock.unlock(irq(flavour), flags),
-            Mode::Shared => lock.read_unlock(irq(flavour), flags),
-        }
-    }
-
-    fn trylock(&self, a: Acquire, keep: bool, then: &Block, otherwise: &Block, f: &mut Frame) {
-        let index = a.lock.lock.index();
-        let Some(lock) = self.locks[index].lock() else {
-            return;
-        };
-        let how = self.how(a);
-        let got = match a.mode {
-            Mode::Exclusive => lock.trylock(how),
-            Mode::Shared => lock.try_read(how),
-        };
-        let Some(flags) = got else {
-            self.block(otherwise, f);
-            return;
-        };
-        if keep {
-            f.took(index, flags);
-        }
-        self.block(then, f);
-        if !keep {
-            give(lock, a, flags);
-        }
-    }
-
-    fn map(&self, verb: MapVerb, index: usize) {
-        let super::locks::Object::Map(map) = &self.locks[index] else {
-            return;
-        };
-        match verb {
-            MapVerb::Acquire => map.acquire(Read::Exclusive),
-            MapVerb::AcquireRead => map.acquire(Read::Recursive),
-            MapVerb::Release => map.release(),
-            MapVerb::Touch => map.touch(),
         }
     }
 
@@ -291,7 +218,16 @@ impl World {
                 self.block(block, f);
                 self.rcu.read_unlock();
             }
-            Scope::PrintkDeferred | Scope::Plug => self.block(block, f),
+            Scope::PrintkDeferred => {
+                self.consoles.deferred_enter();
+                self.block(block, f);
+                self.consoles.deferred_exit();
+            }
+            Scope::Plug => {
+                self.plug_verb(Do::BlkStartPlug);
+                self.block(block, f);
+                self.plug_verb(Do::BlkFinishPlug);
+            }
         }
     }
 
@@ -300,32 +236,25 @@ impl World {
         scope.restore();
     }
 
-    fn while_loop(&self, cond: &Cond, block: &Block, f: &mut Frame) {
-        while self.holds(cond, f) {
-            self.block(block, f);
-            current().point(OpKind::Yield, ResId::NONE);
+    fn timer(&self, verb: TimerVerb, timer: usize) {
+        match verb {
+            TimerVerb::Mod => self.softirqs.mod_timer(&self.rcu, timer),
+            TimerVerb::Del => self.softirqs.del_timer(&self.rcu, timer),
+            TimerVerb::DelSync => self.softirqs.del_timer_sync(&self.rcu, timer),
         }
     }
 
-    fn wait_for(&self, completion: usize, timeout: bool) {
-        // A timed wait always ends: whether before or after the completion is a decision.
-        if timeout && current().machine().choose(2) == 1 {
-            current().might_sleep();
-            return;
-        }
-        if timeout {
-            let _ = self.completions[completion].try_wait();
-            return;
-        }
-        self.completions[completion].wait();
+    /// `printk()`.
+    pub(super) fn printk(&self) {
+        self.consoles.printk(|| self.write_consoles());
     }
 
-    fn wait_event(&self, queue: usize, until: &Cond, timeout: bool, f: &mut Frame) {
-        if self.holds(until, f) || timeout {
-            return;
+    /// Writes one record to every console.
+    pub(super) fn write_consoles(&self) {
+        let all = self.program.functions.iter();
+        for console in all.filter(|f| f.kind == FunctionKind::Console) {
+            self.body(&console.body, 0);
         }
-        self.queues[queue].wait_event(WaitHow::Sleep, Needs::Enders, || self.evaluate(until, f));
-        record(EventKind::Wake, || "wait_event ends".to_owned());
     }
 
     fn assert(&self, cond: &Cond, at: At, f: &Frame) {
@@ -350,49 +279,6 @@ impl World {
 
     fn machine_cpu(&self, entity: ksplat_kernel::rt::EntityId) -> ksplat_kernel::rt::CpuId {
         current().machine().entity(entity).cpu()
-    }
-
-    /// Announces every read of a condition, then evaluates it at once.
-    fn holds(&self, cond: &Cond, f: &Frame) -> bool {
-        for term in &cond.terms {
-            match term.atom {
-                Atom::Flag(flag) => self.vars.flags[flag.index()].look(),
-                Atom::Counter { counter, .. } => self.vars.counters[counter.index()].look(),
-                Atom::Holds(var) => self.look_at(var),
-                _ => {}
-            }
-        }
-        self.evaluate(cond, f)
-    }
-
-    fn evaluate(&self, cond: &Cond, f: &Frame) -> bool {
-        let mut terms = cond.terms.iter().map(|t| self.term(t, f));
-        match cond.join {
-            Join::All => terms.all(|t| t),
-            Join::Any => terms.any(|t| t),
-        }
-    }
-
-    fn term(&self, term: &Term, f: &Frame) -> bool {
-        let truth = match term.atom {
-            Atom::Maybe => current().machine().choose(2) == 1,
-            Atom::Flag(flag) => self.vars.flags[flag.index()].get() != 0,
-            Atom::Counter { counter, is, value } => {
-                is.holds(self.vars.counters[counter.index()].get() as i32, value)
-            }
-            Atom::Holds(var) => self.holding(var, f).is_some(),
-            Atom::Page { bit, page } => self.page_bit(bit, page),
-            Atom::Done(completion) => self.completions[completion.index()].is_done(),
-            Atom::Gfp(flag) => self.gfp_has(f.gfp, flag),
-        };
-        truth != term.negated
-    }
-}
-
-fn give(lock: &Lock, a: Acquire, flags: IrqFlags) {
-    match a.mode {
-        Mode::Exclusive => lock.unlock(irq(a.flavour), flags),
-        Mode::Shared => lock.read_unlock(irq(a.flavour), flags),
     }
 }
 

@@ -1,11 +1,12 @@
 //! The locks of a program on a machine.
 
+use super::population::Population;
 use crate::program::Program;
 use crate::program::decl::{Lock as Declared, LockKind as Kind};
 use crate::program::op::Flavour;
 use ksplat_kernel::rt::{CpuId, Machine, current};
-use ksplat_kernel::sync::{Irq, Lock, LockKind, LockMap, Map};
-use ksplat_lockdep::Key;
+use ksplat_kernel::sync::{Irq, Lock, LockKind, LockMap, Map, Seqlock, Srcu};
+use ksplat_lockdep::{Key, KeyInfo};
 use std::collections::BTreeMap;
 
 /// What a declared lock is on the machine.
@@ -15,23 +16,41 @@ pub enum Object {
     Lock(Lock),
     /// One lock a CPU.
     PerCpu(Vec<Lock>),
+    /// The locks of many objects.
+    Population(Population),
+    /// A sequence count.
+    Seq(Box<Seqlock>),
+    /// A sleepable RCU domain.
+    Srcu(Box<Srcu>),
     /// A lockdep map without a lock.
     Map(LockMap),
 }
 
 impl Object {
-    /// The lock that the running entity means.
+    /// The lock that the running entity means; of a population the member it holds.
     pub fn lock(&self) -> Option<&Lock> {
         match self {
             Self::Lock(lock) => Some(lock),
             Self::PerCpu(locks) => locks.get(current().cpu().index()),
-            Self::Map(_) => None,
+            Self::Population(p) => p.member(p.held()?),
+            Self::Seq(seq) => seq.lock(),
+            Self::Srcu(_) | Self::Map(_) => None,
         }
     }
 
     /// Its identity for lockdep.
     pub fn map(&self) -> Option<Map> {
         self.lock().and_then(Lock::map)
+    }
+
+    /// Back to how an execution starts.
+    pub fn reset(&self) {
+        match self {
+            Self::Population(p) => p.reset(),
+            Self::Seq(seq) => seq.reset(),
+            Self::Srcu(srcu) => srcu.reset(),
+            Self::Lock(_) | Self::PerCpu(_) | Self::Map(_) => {}
+        }
     }
 }
 
@@ -51,18 +70,9 @@ fn kind(kind: Kind) -> Option<LockKind> {
     })
 }
 
-/// Whether the machine can have such a lock.
-#[must_use]
-pub fn supported(lock: &Declared) -> bool {
-    lock.population.is_none() && (kind(lock.kind).is_some() || lock.kind == Kind::LockMap)
-}
-
 /// Makes every lock of the program; locks of one class share a key.
-///
-/// # Panics
-/// On a lock that is not [`supported`].
 pub fn make(m: &mut Machine, program: &Program) -> Vec<Object> {
-    let mut classes: BTreeMap<String, Key> = BTreeMap::new();
+    let mut classes = BTreeMap::new();
     program
         .locks
         .iter()
@@ -70,24 +80,55 @@ pub fn make(m: &mut Machine, program: &Program) -> Vec<Object> {
         .collect()
 }
 
-fn make_one(m: &mut Machine, lock: &Declared, classes: &mut BTreeMap<String, Key>) -> Object {
+type Classes = BTreeMap<String, Key>;
+
+fn make_one(m: &mut Machine, lock: &Declared, classes: &mut Classes) -> Object {
     let name = lock.name.to_string();
-    let class = lock
-        .class
-        .as_ref()
-        .map_or_else(|| name.clone(), ToString::to_string);
-    let Some(kind) = kind(lock.kind) else {
-        assert_eq!(lock.kind, Kind::LockMap, "only supported locks are made");
-        let key = *classes
-            .entry(class.clone())
-            .or_insert_with(|| LockMap::class(m, &class));
-        return Object::Map(LockMap::new(m, &name, key));
-    };
-    let key = *classes
-        .entry(class.clone())
-        .or_insert_with(|| kind.class(m, &class));
+    let class = lock.class_name().to_string();
+    match (kind(lock.kind), lock.kind) {
+        (Some(kind), _) => real(m, lock, kind, &name, &class, classes),
+        (None, Kind::Seqlock) => {
+            let spin = key(classes, &class, || LockKind::Spin.class(m, &class));
+            let count = format!("{class}.seqcount");
+            let key = key(classes, &count, || LockMap::class(m, &count));
+            Object::Seq(Box::new(Seqlock::seqlock(m, &name, spin, key)))
+        }
+        (None, Kind::Seqcount) => {
+            let key = key(classes, &class, || LockMap::class(m, &class));
+            Object::Seq(Box::new(Seqlock::seqcount(m, &name, key)))
+        }
+        (None, Kind::Srcu) => {
+            let key = key(classes, &class, || {
+                m.lockdep_mut().register_key(KeyInfo::new(&*class))
+            });
+            Object::Srcu(Box::new(Srcu::new(m, &name, key)))
+        }
+        (None, _) => {
+            let key = key(classes, &class, || LockMap::class(m, &class));
+            Object::Map(LockMap::new(m, &name, key))
+        }
+    }
+}
+
+fn key(classes: &mut Classes, class: &str, make: impl FnOnce() -> Key) -> Key {
+    *classes.entry(class.to_owned()).or_insert_with(make)
+}
+
+fn real(
+    m: &mut Machine,
+    lock: &Declared,
+    kind: LockKind,
+    name: &str,
+    class: &str,
+    classes: &mut Classes,
+) -> Object {
+    let key = key(classes, class, || kind.class(m, class));
+    if let Some(p) = lock.population {
+        let counts = (usize::from(p.referenced), usize::from(p.unreferenced));
+        return Object::Population(Population::new(m, kind, name, key, counts));
+    }
     if kind != LockKind::Local {
-        return Object::Lock(Lock::new(m, kind, &name, Some(key)));
+        return Object::Lock(Lock::new(m, kind, name, Some(key)));
     }
     let cpus = m.nr_cpus() as u8;
     Object::PerCpu(

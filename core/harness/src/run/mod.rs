@@ -2,14 +2,21 @@
 
 mod exec;
 mod frame;
+mod hotplug;
 mod litmus;
+mod locking;
 mod locks;
 mod memory;
+mod notifier;
+mod population;
 mod reach;
 mod roles;
 mod unsupported;
 mod vars;
+mod waits;
+mod wb;
 mod works;
+mod writeback;
 
 pub use exec::place;
 pub use litmus::{Litmus, MAX_STEPS, World};

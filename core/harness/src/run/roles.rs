@@ -1,9 +1,13 @@
 //! Who runs on the machine: the entities that a program needs, and which body each has.
 
-use crate::program::handler::TaskFlag;
+use crate::program::decl::CompletesIn;
+use crate::program::handler::{FunctionKind, TaskFlag};
+use crate::program::op::Op;
+use crate::program::verb::{Do, Scope};
 use crate::program::{Id, Program};
 use ksplat_kernel::mm::Pf;
-use ksplat_kernel::rt::{CpuId, EntityId, EntityKind, EntitySpec};
+use ksplat_kernel::rt::{CpuId, EntityId, EntityKind, EntitySpec, members};
+use ksplat_kernel::rules::{DelegateRelease, Printk, Rules};
 
 /// What an entity is in the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,8 +21,34 @@ pub enum Role {
         /// The queue.
         queue: usize,
     },
+    /// The rescuer of a workqueue.
+    Rescuer {
+        /// The queue.
+        queue: usize,
+    },
+    /// The softirqs of a CPU: handlers, timers and RCU callbacks.
+    Softirq {
+        /// The CPU.
+        cpu: u8,
+    },
+    /// The interrupt in which a CPU prints what it deferred.
+    IrqWork {
+        /// The CPU.
+        cpu: u8,
+    },
+    /// The thread that prints.
+    Printer,
+    /// The interrupt in which a device completes IO.
+    Device {
+        /// The device.
+        device: usize,
+    },
+    /// The daemon that writes dirty pages for throttled writers.
+    Flusher,
     /// kswapd of node 0.
     Kswapd,
+    /// The worker that switches inodes to other wbs.
+    WbSwitch,
     /// The worker that runs release callbacks where they are delegated.
     ReleaseWorker,
 }
@@ -31,9 +61,10 @@ pub struct Roles {
 }
 
 impl Roles {
-    /// The entities of `program`. `release_worker`: one more worker for delegated release callbacks.
+    /// The entities of `program` under `rules`.
     #[must_use]
-    pub fn of(program: &Program, release_worker: bool) -> Self {
+    pub fn of(program: &Program, rules: &Rules) -> Self {
+        let release_worker = rules.delegate_release == DelegateRelease::Worker;
         let mut roles = Self::default();
         for (i, task) in program.tasks.iter().enumerate() {
             let daemon = task.flags.contains(TaskFlag::Daemon);
@@ -81,12 +112,25 @@ impl Roles {
                 );
             }
         }
+        roles.add_rescuers(program);
+        roles.add_softirqs(program);
+        roles.add_devices(program);
+        roles.add_printers(program, rules);
         if let Some(cpu) = program.machine.kswapd {
             roles.add(
                 Role::Kswapd,
                 EntitySpec {
                     pf: Pf::KTHREAD.bits(),
                     ..spec("kswapd0", cpu, EntityKind::Daemon)
+                },
+            );
+        }
+        if super::wb::switches(program) {
+            roles.add(
+                Role::WbSwitch,
+                EntitySpec {
+                    pf: Pf::KTHREAD.bits(),
+                    ..spec("inode_switch_wbs", cpus - 1, EntityKind::Daemon)
                 },
             );
         }
@@ -100,6 +144,94 @@ impl Roles {
             );
         }
         roles
+    }
+
+    fn add_rescuers(&mut self, program: &Program) {
+        for (queue, q) in program
+            .workqueues
+            .iter()
+            .enumerate()
+            .filter(|(_, q)| q.rescuer)
+        {
+            let spec = EntitySpec {
+                pf: Pf::KTHREAD.bits() | Pf::MEMALLOC.bits(),
+                ..spec(&format!("{}/rescuer", q.name), 0, EntityKind::Daemon)
+            };
+            self.add(Role::Rescuer { queue }, spec);
+        }
+    }
+
+    /// CPUs with timers have softirqs, and where anybody raises softirqs or queues RCU callbacks every CPU has.
+    fn add_softirqs(&mut self, program: &Program) {
+        let raises = mentions(program, |op| {
+            matches!(op, Op::RaiseSoftirq(_) | Op::CallRcu(_))
+        });
+        for cpu in 0..program.machine.cpus {
+            let busy = self.specs.iter().any(|s| s.cpu == CpuId(cpu));
+            let timers = program.timers.iter().any(|t| t.cpu == cpu);
+            if timers || raises && busy {
+                let spec = spec(&format!("softirq/{cpu}"), cpu, EntityKind::SoftIrq);
+                self.add(Role::Softirq { cpu }, spec);
+            }
+        }
+    }
+
+    /// Who prints what the caller of printk does not.
+    fn add_printers(&mut self, program: &Program, rules: &Rules) {
+        let consoles = program
+            .functions
+            .iter()
+            .any(|f| f.kind == FunctionKind::Console);
+        if !consoles {
+            return;
+        }
+        if rules.preempt_rt || rules.printk == Printk::Threaded {
+            let spec = EntitySpec {
+                pf: Pf::KTHREAD.bits(),
+                ..spec("pr/console", 0, EntityKind::Daemon)
+            };
+            return self.add(Role::Printer, spec);
+        }
+        let deferred = mentions(program, |op| {
+            matches!(
+                op,
+                Op::Do(Do::PrintkDeferredEnter | Do::RebuildZonelists)
+                    | Op::Scope(Scope::PrintkDeferred, _)
+                    | Op::Hotplug { .. }
+            )
+        });
+        if !deferred && rules.printk != Printk::Deferred {
+            return;
+        }
+        let used = self.specs.iter().fold(0u64, |s, e| s | 1 << e.cpu.0);
+        for cpu in members(used).map(|cpu| cpu.index() as u8) {
+            let spec = spec(&format!("irq_work/{cpu}"), cpu, EntityKind::HardIrq);
+            self.add(Role::IrqWork { cpu }, spec);
+        }
+    }
+
+    /// The interrupts of devices, and who writes for throttled writers.
+    fn add_devices(&mut self, program: &Program) {
+        for (device, d) in program.devices.iter().enumerate() {
+            let CompletesIn::Irq { cpu } = d.completes else {
+                continue;
+            };
+            let busy = super::writeback::busy_at_start(program, device);
+            let spec = EntitySpec {
+                times: u16::from(busy),
+                prio: 50,
+                ..spec(&format!("irq/{}", d.name), cpu, EntityKind::HardIrq)
+            };
+            self.add(Role::Device { device }, spec);
+        }
+        if super::writeback::needs_flusher(program) {
+            let cpu = program.machine.cpus.max(1) - 1;
+            let spec = EntitySpec {
+                pf: Pf::KTHREAD.bits(),
+                ..spec("kworker/flush", cpu, EntityKind::Daemon)
+            };
+            self.add(Role::Flusher, spec);
+        }
     }
 
     fn add(&mut self, role: Role, spec: EntitySpec) {
@@ -150,6 +282,15 @@ impl Roles {
             .filter(|(_, r)| is(r))
             .fold(0, |s, (i, _)| s | EntityId::new(i).bit())
     }
+}
+
+/// Whether any body has such an operation.
+fn mentions(program: &Program, wanted: impl Fn(&Op) -> bool) -> bool {
+    let mut found = false;
+    for (_, _, _, body) in program.bodies() {
+        body.block.walk(&mut |stmt| found |= wanted(&stmt.op));
+    }
+    found
 }
 
 fn spec(name: &str, cpu: u8, kind: EntityKind) -> EntitySpec {

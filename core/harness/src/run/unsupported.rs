@@ -1,9 +1,7 @@
 //! What the machine cannot execute: such programs are refused, with the place.
 
-use super::locks;
-use crate::program::handler::FunctionKind;
-use crate::program::op::{Mode, Op, Source};
-use crate::program::verb::{Do, PageVerb, Scope};
+use crate::program::op::{Mode, Op};
+use crate::program::verb::MemcgVerb;
 use crate::program::{At, Block, Program, repair};
 
 /// A construct that cannot be executed.
@@ -19,35 +17,6 @@ pub struct Unsupported {
 #[must_use]
 pub fn unsupported(program: &Program) -> Vec<Unsupported> {
     let mut found = Vec::new();
-    let mut no = |at: At, what: &str| {
-        found.push(Unsupported {
-            at,
-            what: what.to_owned(),
-        })
-    };
-    program
-        .locks
-        .iter()
-        .filter(|l| !locks::supported(l))
-        .for_each(|l| no(l.at, "this kind of lock, or a population of locks"));
-    program.softirqs.iter().for_each(|s| no(s.at, "a softirq"));
-    program.timers.iter().for_each(|t| no(t.at, "a timer"));
-    program.mempools.iter().for_each(|x| no(x.at, "a mempool"));
-    program
-        .mms
-        .iter()
-        .for_each(|x| no(x.at, "an address space"));
-    program.devices.iter().for_each(|x| no(x.at, "a device"));
-    program.wbs.iter().for_each(|x| no(x.at, "a bdi_writeback"));
-    program.inodes.iter().for_each(|x| no(x.at, "an inode"));
-    let console = |f: &&crate::program::handler::Function| {
-        matches!(f.kind, FunctionKind::Console | FunctionKind::MapBlocks)
-    };
-    program
-        .functions
-        .iter()
-        .filter(console)
-        .for_each(|f| no(f.at, "this kind of callback"));
     for (_, _, _, body) in program.bodies() {
         block(&body.block, program, &mut found);
     }
@@ -91,13 +60,6 @@ fn inner_blocks(op: &Op) -> Vec<&Block> {
 
 fn operation(op: &Op, program: &Program) -> Option<&'static str> {
     Some(match op {
-        Op::Do(Do::RcuBarrier | Do::BlkStartPlug | Do::BlkFinishPlug | Do::RebuildZonelists) => {
-            "this operation"
-        }
-        Op::Do(
-            Do::Printk | Do::LockdepPrints | Do::PrintkDeferredEnter | Do::PrintkDeferredExit,
-        ) => "printing",
-        Op::Scope(Scope::PrintkDeferred | Scope::Plug, _) => "this scope",
         Op::Lock(a, _) | Op::Trylock { acquire: a, .. }
             if a.mode == Mode::Shared
                 && program
@@ -107,21 +69,7 @@ fn operation(op: &Op, program: &Program) -> Option<&'static str> {
         {
             "reading a lock without readers"
         }
-        Op::Alloc {
-            source: Source::Mempool(_) | Source::PageCache(_),
-            ..
-        } => "this kind of allocation",
-        Op::RaiseSoftirq(_) | Op::Timer(..) => "softirqs and timers",
-        Op::CallRcu(_) => "call_rcu",
-        Op::SynchronizeSrcu(_) => "srcu",
-        Op::Page(PageVerb::LockPage | PageVerb::UnlockPage | PageVerb::Release, _) => return None,
-        Op::Page(..) | Op::MapPage(..) | Op::PageStat(..) => "this page operation",
-        Op::BioAddPage(..) | Op::Batch(..) | Op::Serve(..) => "IO batches",
-        Op::Mapping(..) | Op::SwitchWb(..) | Op::WbStat(..) => "writeback",
-        Op::Memcg(..) => "moving charges",
-        Op::Mm(..) | Op::Invalidate(..) => "mmu notifiers",
-        Op::Hotplug { .. } => "memory hotplug",
-        Op::Population(..) => "populations of locks",
+        Op::Memcg(MemcgVerb::DrainStock, _) => "charge stocks",
         _ => return None,
     })
 }
@@ -130,53 +78,22 @@ fn operation(op: &Op, program: &Program) -> Option<&'static str> {
 ///
 /// For programs that nobody wrote: fuzz inputs. What a person wrote is refused instead.
 pub fn executable(program: &mut Program) {
-    for lock in &mut program.locks.0 {
-        lock.population = None;
-        if !locks::supported(lock) {
-            lock.kind = crate::program::decl::LockKind::Mutex;
-        }
-    }
-    for function in &mut program.functions.0 {
-        if matches!(
-            function.kind,
-            FunctionKind::Console | FunctionKind::MapBlocks
-        ) {
-            function.kind = FunctionKind::Plain;
-        }
-    }
-    program.softirqs.0.clear();
-    program.timers.0.clear();
-    program.mempools.0.clear();
-    program.notifiers.0.clear();
-    program.mms.0.clear();
-    program.batches.0.clear();
-    for page in &mut program.pages.0 {
-        page.mm = None;
-    }
-    for mapping in &mut program.mappings.0 {
-        (mapping.inode, mapping.device, mapping.map_blocks) = (None, None, None);
-    }
-    program.inodes.0.clear();
-    program.wbs.0.clear();
-    program.devices.0.clear();
+    few_enough(program);
     let snapshot = program.clone();
-    for body in bodies_mut(program) {
-        keep_executable(body, &snapshot);
+    for (_, body) in program.bodies_mut() {
+        keep_executable(&mut body.block, &snapshot);
     }
     repair(program);
 }
 
-fn bodies_mut(program: &mut Program) -> impl Iterator<Item = &mut Block> {
-    let functions = program.functions.0.iter_mut().map(|f| &mut f.body.block);
-    let shrinkers = program.shrinkers.0.iter_mut().map(|s| &mut s.body.block);
-    let irqs = program.irqs.0.iter_mut().map(|i| &mut i.body.block);
-    let works = program.works.0.iter_mut().map(|w| &mut w.body.block);
-    let tasks = program.tasks.0.iter_mut().map(|t| &mut t.body.block);
-    functions
-        .chain(shrinkers)
-        .chain(irqs)
-        .chain(works)
-        .chain(tasks)
+/// No more entities than a machine can have: see `Roles::of`.
+fn few_enough(program: &mut Program) {
+    program.irqs.0.truncate(16);
+    program.devices.0.truncate(8);
+    program.workqueues.0.truncate(3);
+    for queue in &mut program.workqueues.0 {
+        queue.workers = queue.workers.clamp(1, 3);
+    }
 }
 
 fn keep_executable(block: &mut Block, program: &Program) {
@@ -185,9 +102,14 @@ fn keep_executable(block: &mut Block, program: &Program) {
         .retain(|stmt| operation(&stmt.op, program).is_none());
     for stmt in &mut block.0 {
         match &mut stmt.op {
-            Op::Lock(_, Some(b)) | Op::Scope(_, b) | Op::While(_, b) | Op::Loop(_, b) => {
-                keep_executable(b, program)
-            }
+            Op::Lock(_, Some(b))
+            | Op::Scope(_, b)
+            | Op::While(_, b)
+            | Op::Loop(_, b)
+            | Op::Serve(_, b)
+            | Op::Invalidate(_, b)
+            | Op::PageStat(_, b)
+            | Op::WbStat(_, b) => keep_executable(b, program),
             Op::Trylock {
                 then, otherwise, ..
             }

@@ -94,6 +94,7 @@ impl Variables {
             format!("{} = {new}", e.machine().resource(variable.res).name())
         });
         if new != old {
+            e.machine().changed(&e, true);
             e.machine().wake(self.changed);
         }
     }

@@ -17,8 +17,33 @@ pub trait Callbacks: Sync {
         1
     }
 
-    /// `try_to_unmap()` of a mapped page. False: it stays mapped.
-    fn unmap_page(&self, _page: LruPage, _gfp: Gfp) -> bool {
+    /// Callbacks of the notifiers of an address space, by its number in
+    /// [`MmSpec::address_spaces`](super::MmSpec::address_spaces).
+    fn invalidate_range_start(&self, _space: usize, _gfp: Gfp) {}
+
+    /// Whether the page's mapping is flagged "writeback may deadlock on reclaim" (`0c4f8ed498ce`, FUSE).
+    fn may_deadlock(&self, _page: LruPage) -> bool {
+        false
+    }
+
+    /// `->writepage()` of a dirty page that is locked: writes it and unlocks it. False: refused, it stays locked.
+    fn write_page(&self, _page: LruPage, _gfp: Gfp) -> bool {
+        false
+    }
+
+    /// `__remove_mapping()`: takes a clean page out of its mapping. False: somebody uses it again.
+    fn remove_mapping(&self, _page: LruPage) -> bool {
+        true
+    }
+
+    /// `printk()` of one line, in the middle of a rebuild of the zonelists.
+    fn printk(&self) {}
+
+    /// `printk_deferred_enter()` (true) and `printk_deferred_exit()`.
+    fn printk_deferred(&self, _enter: bool) {}
+
+    /// Whether what is printed on this CPU now is written by somebody else, later.
+    fn printk_is_deferred(&self) -> bool {
         true
     }
 

@@ -9,7 +9,7 @@ use super::gfp::Gfp;
 use super::pf::Pf;
 use crate::lockdep_events as lockdep;
 use crate::rt::{Entity, EventKind, current, record};
-use crate::rules::{FsReclaim, Rules};
+use crate::rules::{FsReclaim, MmuNotifier, Rules};
 use ksplat_lockdep::Read;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -53,14 +53,36 @@ pub(crate) enum Holder {
     Kswapd,
 }
 
+/// The mask as lockdep's filter sees it.
+fn scoped(given: Gfp, pf: Pf, rules: &Rules) -> Gfp {
+    if rules.scope_aware_lockdep {
+        given.in_context(pf, rules)
+    } else {
+        given
+    }
+}
+
+/// Whether an allocation touches the map of the notifiers (`f920e413ff9c`): any that may reclaim, whatever its FS and IO.
+fn touches_notifiers(given: Gfp, pf: Pf, rules: &Rules) -> bool {
+    matches!(rules.mmu_notifier, MmuNotifier::N2 | MmuNotifier::N2b)
+        && needs_reclaim(scoped(given, pf, rules), pf, rules)
+}
+
 /// The filter of the variant in force (`__need_fs_reclaim()` and its predecessors and successors).
-pub(crate) fn needs_fs_reclaim(gfp: Gfp, pf: Pf, rules: &Rules) -> bool {
-    let gfp = if rules.scope_aware_lockdep {
-        gfp.in_context(pf, rules)
+pub(crate) fn needs_fs_reclaim(given: Gfp, pf: Pf, rules: &Rules) -> bool {
+    let gfp = scoped(given, pf, rules);
+    // Version 2 of the notifier patch applied the scopes to a copy and tested the caller's mask.
+    let tested = if rules.mmu_notifier == MmuNotifier::N2b {
+        given
     } else {
         gfp
     };
-    if !gfp.may_block() || !gfp.has(Gfp::FS) {
+    tested.has(Gfp::FS) && needs_reclaim(gfp, pf, rules)
+}
+
+/// Whether lockdep is to hear of a mask at all, scopes applied (`__need_reclaim()`).
+fn needs_reclaim(gfp: Gfp, pf: Pf, rules: &Rules) -> bool {
+    if !gfp.may_block() {
         return false;
     }
     let exempt = rules.fs_reclaim <= FsReclaim::F2 && gfp.has(Gfp::NOMEMALLOC);
@@ -86,6 +108,7 @@ impl Mm {
         if self.annotates {
             self.touch_fs_reclaim(&e, gfp);
         }
+        self.annotate_unsubmitted(&e, gfp);
         if gfp.may_block() {
             e.might_sleep();
         }
@@ -100,16 +123,22 @@ impl Mm {
             (false, true) => self.differs(Differences::NO_TOUCH),
             _ => {}
         }
-        if !touches {
-            return;
-        }
-        if rules.fs_reclaim == FsReclaim::F1 {
+        let notifiers = touches_notifiers(gfp, pf, rules);
+        if touches && rules.fs_reclaim == FsReclaim::F1 {
             record(EventKind::Lock, || {
                 "lockdep_trace_alloc: locks held over RECLAIM_FS".to_owned()
             });
             lockdep::mark_held_reclaim_fs(e);
-        } else if let Some(map) = &self.fs_reclaim {
-            map.touch();
+        }
+        let map = self.fs_reclaim.as_ref().filter(|_| touches);
+        if let Some(map) = map {
+            map.acquire(Read::Exclusive);
+        }
+        if notifiers {
+            self.notifiers.touch();
+        }
+        if let Some(map) = map {
+            map.release();
         }
     }
 
@@ -126,6 +155,9 @@ impl Mm {
             lockdep::set_reclaim_fs_context(&e, true);
         } else if let Some(map) = self.fs_reclaim.as_ref().filter(|_| taken) {
             map.acquire(Read::Exclusive);
+        }
+        if by == Holder::Direct && self.annotates && touches_notifiers(gfp, pf, rules) {
+            self.notifiers.touch();
         }
         if self.annotates && !taken && effective.has(Gfp::FS) {
             self.differs(Differences::NO_HOLD);

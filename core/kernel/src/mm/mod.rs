@@ -11,25 +11,33 @@ mod callbacks;
 mod canaries;
 mod fs_reclaim;
 mod gfp;
+mod hotplug;
 mod invariants;
 mod kswapd;
 mod lru;
 mod memcg;
+mod mempool;
+mod mmu_notifier;
 mod node;
 mod oom;
 mod page;
 mod page_alloc;
+mod page_cache;
 mod page_lock;
+mod page_writeback;
 mod pcp;
 mod pf;
+mod reclaim_writeback;
 mod release;
 mod shrinker;
 mod slowpath;
 mod throttle;
+mod unsubmitted;
 mod vmscan;
 mod watermark;
 mod zone;
 mod zonelist;
+mod zonelist_seq;
 
 pub use callbacks::{Callbacks, NoCallbacks};
 pub use fs_reclaim::Differences;
@@ -37,6 +45,8 @@ pub use gfp::{Gfp, UnknownGfp};
 pub use invariants::Broken;
 pub use lru::{LruPage, LruSpec};
 pub use memcg::MemcgSpec;
+pub use mempool::{Element, MempoolSpec};
+pub use mmu_notifier::AddressSpaceSpec;
 pub use page::{FrameKind, MAX_ORDER, Page, PageFlags, Pfn};
 pub use page_alloc::Pressure;
 pub use pcp::PcpSpec;
@@ -51,14 +61,18 @@ use crate::rt::{Entity, EntityId, MAX_ENTITIES, Machine, ResId, ResKind};
 use crate::rules::FsReclaim;
 use crate::sync::{Lock, LockKind, LockMap};
 use memcg::Memcg;
+use mempool::Mempool;
+use mmu_notifier::Notifiers;
 use node::Node;
 use oom::Oom;
 use page::{Frames, MAX_BLOCK, NIL};
 use release::Delegation;
 use shrinker::Shrinker;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
+use unsubmitted::Unsubmitted;
 use zone::ZoneKeys;
 use zonelist::{KINDS, Zonelists};
+use zonelist_seq::Sequence;
 
 /// How long the allocator and reclaim keep trying. The kernel's values are the default; small machines explore the
 /// same paths with fewer repetitions.
@@ -110,6 +124,10 @@ pub struct MmSpec {
     pub shrinkers: Vec<ShrinkerSpec>,
     /// Memory control groups.
     pub memcgs: Vec<MemcgSpec>,
+    /// Memory pools.
+    pub mempools: Vec<MempoolSpec>,
+    /// Address spaces with their mapped pages.
+    pub address_spaces: Vec<AddressSpaceSpec>,
     /// The daemon that runs [`Mm::kswapd`], by node; none for those not given.
     pub kswapds: Vec<Option<EntityId>>,
     /// The daemon that runs [`Mm::release_worker`].
@@ -125,12 +143,20 @@ pub struct Mm {
     zones: Box<[Zone]>,
     nodes: Box<[Node]>,
     zonelists: Zonelists,
+    /// What rewriting a zonelist goes through.
+    zonelist_res: ResId,
+    /// `zonelist_update_seq`.
+    sequence: Sequence,
+    /// `mem_hotplug_lock`.
+    hotplug_lock: Lock,
     cpu_nodes: Box<[usize]>,
     lru: Vec<LruSpec>,
     /// The frames of the pages of `lru`, in order.
     lru_frames: Box<[AtomicU32]>,
     /// The embedder's name of each page in use, by frame; empty on machines without LRU pages.
     tags: Box<[AtomicU32]>,
+    /// The number in `lru_frames` of each page in use, by frame; empty on machines without LRU pages.
+    numbers: Box<[AtomicU32]>,
     /// The memcg of each page in use, by frame; empty on machines without LRU pages.
     memcg_tags: Box<[AtomicU32]>,
     shrinkers: Box<[Shrinker]>,
@@ -149,6 +175,11 @@ pub struct Mm {
     stack: ResId,
     /// PG_locked of the pages of `lru`, in order.
     page_locks: Box<[Lock]>,
+    /// What waits for PG_writeback of the pages of `lru` go through, in order.
+    page_writeback: Box<[ResId]>,
+    mempools: Box<[Mempool]>,
+    notifiers: Notifiers,
+    unsubmitted: Unsubmitted,
     /// How deep each entity is in reclaim.
     depth: [AtomicU8; MAX_ENTITIES],
     differences: AtomicU32,
@@ -213,10 +244,16 @@ impl Mm {
         });
         let per_frame = if lru_pages > 0 { frames.len() } else { 0 };
         let tags = |n: usize| (0..n).map(|_| AtomicU32::new(NIL)).collect();
+        let names = page_names(&spec.lru);
         let drain = Lock::new(m, LockKind::Mutex, "pcpu_drain_mutex", drain_key);
+        let hotplug_key = class(m, LockKind::PercpuRwSem, "mem_hotplug_lock");
+        let hotplug = Lock::new(m, LockKind::PercpuRwSem, "mem_hotplug_lock", hotplug_key);
         let oom = Lock::new(m, LockKind::Mutex, "oom_lock", oom_key);
         let mm = Self {
             zonelists: Zonelists::build(nodes.len(), &zones),
+            zonelist_res: m.add_resource(ResKind::State, "zonelists"),
+            sequence: Sequence::new(m),
+            hotplug_lock: hotplug,
             cpu_nodes: (0..m.nr_cpus())
                 .map(|cpu| spec.cpu_nodes.get(cpu).copied().unwrap_or(0) % nodes.len())
                 .collect(),
@@ -226,6 +263,7 @@ impl Mm {
             lru: spec.lru.clone(),
             lru_frames: tags(lru_pages as usize),
             tags: tags(per_frame),
+            numbers: tags(per_frame),
             memcg_tags: tags(per_frame),
             shrinkers: spec.shrinkers.iter().map(Shrinker::new).collect(),
             memcgs: spec.memcgs.iter().map(|g| Memcg::new(m, g)).collect(),
@@ -237,7 +275,11 @@ impl Mm {
             annotates,
             memory: m.add_resource(ResKind::Memory, "free memory"),
             stack: m.add_resource(ResKind::State, "stack space"),
-            page_locks: page_locks(m, &spec.lru),
+            page_locks: page_locks(m, &names),
+            page_writeback: page_writeback::resources(m, &names),
+            mempools: spec.mempools.iter().map(|p| Mempool::new(m, p)).collect(),
+            notifiers: Notifiers::new(m, &spec.address_spaces, lru_pages as usize),
+            unsubmitted: Unsubmitted::new(),
             depth: [const { AtomicU8::new(0) }; MAX_ENTITIES],
             differences: AtomicU32::new(0),
             bounds: spec.bounds,
@@ -254,6 +296,8 @@ impl Mm {
         for zone in &self.zones {
             zone.reset(&self.frames);
         }
+        self.zonelists.rewrite(&self.zones, || {});
+        self.sequence.reset();
         self.nodes.iter().for_each(Node::reset);
         self.memcgs.iter().for_each(Memcg::reset);
         if let Some(d) = &self.delegation {
@@ -262,15 +306,21 @@ impl Mm {
         self.oom.reset();
         self.depth.iter().for_each(|d| d.store(0, Relaxed));
         self.differences.store(0, Relaxed);
+        self.mempools.iter().for_each(Mempool::reset);
+        self.notifiers.reset();
+        self.unsubmitted.reset();
         self.boot();
     }
 
     /// Hands out the frames that are taken when the tasks start.
     fn boot(&self) {
+        for numbers in &self.numbers {
+            numbers.store(NIL, Relaxed);
+        }
         let mut at = 0;
         for spec in &self.lru {
             for i in 0..spec.count {
-                self.boot_lru_page(spec, i, &self.lru_frames[at]);
+                self.boot_lru_page(spec, i, at);
                 at += 1;
             }
         }
@@ -296,7 +346,8 @@ impl Mm {
         }
     }
 
-    fn boot_lru_page(&self, spec: &LruSpec, i: u32, slot: &AtomicU32) {
+    fn boot_lru_page(&self, spec: &LruSpec, i: u32, number: usize) {
+        let slot = &self.lru_frames[number];
         slot.store(NIL, Relaxed);
         let zone = &self.zones[spec.zone % self.zones.len()];
         let Some(pfn) = zone.boot_take(&self.frames, FrameKind::Reserved) else {
@@ -306,6 +357,7 @@ impl Mm {
         let page = self.frames.hand_out(pfn, 0);
         self.frames.set_flags(page.pfn(), spec.flags);
         self.tags[page.pfn().index()].store(spec.tag.wrapping_add(i), Relaxed);
+        self.numbers[page.pfn().index()].store(number as u32, Relaxed);
         let memcg = spec.memcg.map_or(NIL, |g| g as u32);
         self.memcg_tags[page.pfn().index()].store(memcg, Relaxed);
         if let Some(g) = spec.memcg.and_then(|g| self.memcgs.get(g)) {
@@ -343,18 +395,22 @@ impl Mm {
     }
 }
 
-/// One lock a page, without a class: lockdep does not know PG_locked.
-fn page_locks(m: &mut Machine, lru: &[LruSpec]) -> Box<[Lock]> {
+/// What pages are called in stories, in order.
+fn page_names(lru: &[LruSpec]) -> Vec<String> {
     let names = lru.iter().flat_map(|spec| {
         (0..spec.count).map(move |i| match spec.count {
-            1 => format!("PG_locked of {}", spec.name),
-            _ => format!("PG_locked of {}[{i}]", spec.name),
+            1 => spec.name.clone(),
+            _ => format!("{}[{i}]", spec.name),
         })
     });
-    let names: Vec<String> = names.collect();
+    names.collect()
+}
+
+/// One lock a page, without a class: lockdep does not know PG_locked.
+fn page_locks(m: &mut Machine, names: &[String]) -> Box<[Lock]> {
     names
         .iter()
-        .map(|name| Lock::new(m, LockKind::Mutex, name, None))
+        .map(|name| Lock::new(m, LockKind::Mutex, &format!("PG_locked of {name}"), None))
         .collect()
 }
 

@@ -152,6 +152,10 @@ impl PageFlags {
     pub const PRIVATE: Self = Self(1 << 7);
     /// Mapped into an address space.
     pub const MAPPED: Self = Self(1 << 8);
+    /// Reclaim has taken it off its list and holds a reference.
+    pub(crate) const ISOLATED: Self = Self(1 << 9);
+    /// Truncated while reclaim held a reference: whoever drops it frees the page.
+    pub(crate) const GONE: Self = Self(1 << 10);
 
     /// Both sets' bits.
     #[must_use]

@@ -4,16 +4,11 @@ use super::Mm;
 use super::page::{PageFlags, Pfn};
 use crate::rt::{EventKind, IrqFlags, record};
 use crate::sync::{How, Irq, Lock};
-use std::sync::atomic::Ordering::Relaxed;
 
 impl Mm {
     /// The lock of a page of [`MmSpec::lru`](super::MmSpec::lru).
     fn page_lock(&self, pfn: Pfn) -> Option<&Lock> {
-        let number = self
-            .lru_frames
-            .iter()
-            .position(|f| f.load(Relaxed) == pfn.0)?;
-        self.page_locks.get(number)
+        self.page_locks.get(self.page_number(pfn)?)
     }
 
     /// `lock_page()`: sleeps until PG_locked is ours. Nothing for a page that is not one of [`MmSpec::lru`](super::MmSpec::lru).
@@ -22,7 +17,33 @@ impl Mm {
             return;
         };
         let _ = lock.lock(How::default());
+        if self.is_detached(pfn) {
+            // Truncated or reclaimed while we waited.
+            lock.unlock(Irq::Plain, IrqFlags::new(true));
+            return;
+        }
         self.frames.set_flags(pfn, PageFlags::LOCKED);
+    }
+
+    /// Whether the page in a frame has left its mapping.
+    fn is_detached(&self, pfn: Pfn) -> bool {
+        self.page_number(pfn)
+            .is_none_or(|number| self.lru_frame(number) != Some(pfn))
+    }
+
+    /// Whether the running entity has the page locked.
+    #[must_use]
+    pub fn page_locked_by_current(&self, pfn: Pfn) -> bool {
+        self.page_lock(pfn).is_some_and(Lock::held_by_current)
+    }
+
+    /// `folio_wait_locked()`.
+    pub fn wait_on_page_locked(&self, pfn: Pfn) {
+        let Some(lock) = self.page_lock(pfn) else {
+            return;
+        };
+        let _ = lock.lock(How::default());
+        lock.unlock(Irq::Plain, IrqFlags::new(true));
     }
 
     /// `trylock_page()`.

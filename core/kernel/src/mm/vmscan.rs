@@ -1,6 +1,6 @@
 //! Reclaim: LRU pages and shrinkers, page by page (`shrink_node()`, `shrink_folio_list()`).
 //!
-//! Not modelled yet: writing pages back, waiting for writeback, anonymous memory, unmapping with its notifiers.
+//! What becomes of pages under writeback and dirty pages is in `reclaim_writeback`. Not modelled: anonymous memory.
 
 use super::Mm;
 use super::callbacks::Callbacks;
@@ -10,7 +10,7 @@ use super::node::Node;
 use super::page::{NIL, PageFlags, Pfn};
 use super::pf::Pf;
 use super::zone::Zone;
-use crate::rt::{Entity, EventKind, Needs, Wait, WaitHow, current, record};
+use crate::rt::{Entity, EventKind, Needs, OpKind, Wait, WaitHow, current, record};
 use crate::sync::Irq;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
@@ -44,12 +44,24 @@ impl ScanControl {
 
 /// What becomes of an isolated page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+pub(super) enum Fate {
+    /// Clean, unmapped, released, out of its mapping.
     Free,
     /// Back to the inactive list.
     Keep,
     /// To the active list.
     Activate,
+}
+
+/// What the decisions about one page come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Decided; the page is still locked.
+    Is(Fate),
+    /// Decided; the page was unlocked on the way.
+    Unlocked(Fate),
+    /// Unlock it, wait until its writeback ends, and look at it again.
+    WaitForWriteback,
 }
 
 impl Mm {
@@ -84,7 +96,7 @@ impl Mm {
             e.block(Wait {
                 res: self.stack,
                 how: WaitHow::Sleep,
-                needs: Needs::Holders,
+                needs: Needs::All(0),
             });
         }
     }
@@ -169,6 +181,7 @@ impl Mm {
             }
             lru.inactive.remove(at);
             self.frames.clear_flags(Pfn(pfn), PageFlags::LRU);
+            self.frames.set_flags(Pfn(pfn), PageFlags::ISOLATED);
             out[n] = pfn;
             n += 1;
         }
@@ -199,8 +212,18 @@ impl Mm {
         if pages.is_empty() {
             return;
         }
+        let mut gone = [NIL; SWAP_CLUSTER_MAX];
+        let mut freed = 0;
         let mut lru = node.lru.lock(Irq::Irq);
         for &(pfn, activate) in pages {
+            let flags = self
+                .frames
+                .clear_flags(Pfn(pfn), PageFlags::ISOLATED.with(PageFlags::GONE));
+            if flags.has(PageFlags::GONE) {
+                gone[freed] = pfn;
+                freed += 1;
+                continue;
+            }
             let mut flags = PageFlags::LRU;
             if activate {
                 flags = flags.with(PageFlags::ACTIVE);
@@ -211,16 +234,33 @@ impl Mm {
         }
         node.on_lru.store(lru.len() as u32, Relaxed);
         node.touch(current().machine());
+        drop(lru);
+        // Truncated meanwhile: ours was the last reference.
+        for &pfn in &gone[..freed] {
+            self.free_lru_page(Pfn(pfn));
+        }
     }
 
     /// The decisions of `shrink_folio_list()` for one page, in their order.
     fn shrink_page(&self, cb: &dyn Callbacks, node: &Node, pfn: Pfn, sc: &ScanControl) -> Fate {
-        if !self.trylock_page(pfn) {
-            return Fate::Keep;
+        loop {
+            if !self.trylock_page(pfn) {
+                return Fate::Keep;
+            }
+            match self.shrink_locked_page(cb, node, pfn, sc) {
+                Step::Is(fate) => {
+                    self.unlock_page(pfn);
+                    return fate;
+                }
+                Step::Unlocked(fate) => return fate,
+                Step::WaitForWriteback => {
+                    self.unlock_page(pfn);
+                    if let Some(number) = self.page_number(pfn) {
+                        self.wait_on_page_writeback(number);
+                    }
+                }
+            }
         }
-        let fate = self.shrink_locked_page(cb, node, pfn, sc);
-        self.unlock_page(pfn);
-        fate
     }
 
     fn shrink_locked_page(
@@ -229,46 +269,44 @@ impl Mm {
         node: &Node,
         pfn: Pfn,
         sc: &ScanControl,
-    ) -> Fate {
-        let flags = self.frames.flags(pfn);
-        let seen = flags.has(PageFlags::RECLAIM);
-        let kswapd = Pf::current().has(Pf::KSWAPD);
-        if flags.has(PageFlags::WRITEBACK) {
-            // Waiting sanely throttled, a page under writeback is marked and met again later.
-            if kswapd && seen {
-                node.writeback.store(true, SeqCst);
-            }
-            self.frames.set_flags(pfn, PageFlags::RECLAIM);
-            return Fate::Activate;
+    ) -> Step {
+        let Some(number) = self.page_number(pfn) else {
+            return Step::Is(Fate::Keep);
+        };
+        current().point(OpKind::Load, self.writeback_res(number));
+        let page = self.lru_page(pfn);
+        if self.frames.flags(pfn).has(PageFlags::WRITEBACK) {
+            return self.meets_writeback(cb, node, page, sc);
         }
         let used = self.frames.clear_flags(pfn, PageFlags::REFERENCED);
         if used.has(PageFlags::REFERENCED) {
-            return Fate::Activate;
+            return Step::Is(Fate::Activate);
         }
-        let page = self.lru_page(pfn);
-        if flags.has(PageFlags::MAPPED) {
-            if !cb.unmap_page(page, sc.gfp) {
-                return Fate::Activate;
-            }
-            self.frames.clear_flags(pfn, PageFlags::MAPPED);
+        if self.frames.flags(pfn).has(PageFlags::MAPPED) {
+            self.try_to_unmap(cb, pfn, sc.gfp);
         }
-        if flags.has(PageFlags::DIRTY) {
-            node.dirty.store(true, SeqCst);
-            self.frames.set_flags(pfn, PageFlags::RECLAIM);
-            return Fate::Activate;
+        if self.frames.flags(pfn).has(PageFlags::DIRTY) {
+            return self.meets_dirty(cb, node, page, sc);
         }
-        if flags.has(PageFlags::PRIVATE) {
+        if self.frames.flags(pfn).has(PageFlags::PRIVATE) {
             if !self.release_private(cb, page, sc.gfp) {
-                return Fate::Activate;
+                return Step::Is(Fate::Activate);
             }
             self.frames.clear_flags(pfn, PageFlags::PRIVATE);
         }
-        Fate::Free
+        if !cb.remove_mapping(page) {
+            return Step::Is(Fate::Keep);
+        }
+        self.audit_removal(pfn);
+        self.detach_page(pfn);
+        Step::Is(Fate::Free)
     }
 
     /// Removes a page from its mapping and frees it.
-    fn free_lru_page(&self, pfn: Pfn) {
+    pub(super) fn free_lru_page(&self, pfn: Pfn) {
         let memcg = self.memcg_of(pfn);
+        self.numbers[pfn.index()].store(NIL, Relaxed);
+        self.memcg_tags[pfn.index()].store(NIL, Relaxed);
         let all = PageFlags(u32::MAX);
         self.frames.clear_flags(pfn, all);
         self.free_frame(pfn.0);

@@ -1,9 +1,10 @@
 //! Contexts: interrupt enable, preemption and bottom-half counts, and what must hold when a context ends.
 
-use super::entity::Entity;
+use super::entity::{Entity, EntityKind};
 use super::event::{self, EventKind, Fact};
 use super::ids::ResId;
 use crate::lockdep_events as lockdep;
+use crate::sync::{How, Irq};
 
 /// What [`Entity::local_irq_save`] returns and [`Entity::local_irq_restore`] takes: whether interrupts were enabled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,10 +82,26 @@ impl Entity {
         if !self.irqs_off.get() {
             return;
         }
+        if let Some(lock) = self.irq_lock_held() {
+            self.irqs_on_under_lock(lock);
+        }
         lockdep::hardirqs_on(self);
         self.irqs_off.set(false);
         self.machine().irq_state(self, false);
         self.cpu_changed();
+    }
+
+    /// Invariant 15: whoever takes the lock in an interrupt would now spin on the task that it interrupted.
+    #[cold]
+    fn irqs_on_under_lock(&self, lock: ResId) {
+        let m = self.machine();
+        m.state_break("irqs-on-under-irq-lock", || {
+            format!(
+                "{} enables interrupts while it holds {}, which it took with interrupts off",
+                self.name,
+                m.resource(lock).name()
+            )
+        });
     }
 
     /// `preempt_disable()`.
@@ -114,26 +131,70 @@ impl Entity {
     }
 
     pub(crate) fn bh_off_now(&self) {
-        self.bh.set(self.bh.get() + 1);
+        let n = self.bh.get();
+        if n == 0 && self.machine().rt() && !self.atomic() {
+            self.take_bh_lock();
+        }
+        self.bh.set(n + 1);
         lockdep::bh_disable(self);
         self.cpu_changed();
     }
 
+    /// PREEMPT_RT: bottom halves are off for who holds the lock of the CPU.
+    fn take_bh_lock(&self) {
+        if let Some(lock) = self.machine().cpu(self.cpu).bh_lock {
+            self.bh_locked.set(true);
+            let _ = lock.lock(How::default());
+        }
+    }
+
+    fn drop_bh_lock(&self) {
+        if !self.bh_locked.replace(false) {
+            return;
+        }
+        if let Some(lock) = self.machine().cpu(self.cpu).bh_lock {
+            lock.unlock(Irq::Plain, IrqFlags(true));
+        }
+    }
+
+    /// How deep bottom halves are disabled in this context by its nature.
+    fn bh_base(&self) -> u16 {
+        let thread = self.kind == EntityKind::HardIrq && self.machine().rt();
+        u16::from(self.kind == EntityKind::SoftIrq || thread)
+    }
+
     /// `local_bh_enable()`.
     pub fn local_bh_enable(&self) {
-        if self.bh.get() == 0 {
+        if self.bh.get() <= self.bh_base() {
             self.machine().state_break("bh-count", || {
                 format!("{}: local_bh_enable without local_bh_disable", self.name)
             });
             return;
         }
+        if self.irqs_off.get() && !self.in_hardirq() {
+            self.machine().state_break("bh-enable-irqs-off", || {
+                format!("{}: local_bh_enable with interrupts off", self.name)
+            });
+        }
+        self.bh_on_now();
+    }
+
+    fn bh_on_now(&self) {
         lockdep::bh_enable(self);
-        self.bh.set(self.bh.get() - 1);
+        let n = self.bh.get() - 1;
+        self.bh.set(n);
+        if n == 0 {
+            self.drop_bh_lock();
+            if self.machine().simulated() && !self.irqs_off.get() && !self.kind.is_raised() {
+                self.machine().softirqs_due(self.cpu);
+            }
+        }
         self.cpu_changed();
     }
 
     /// An entity starts: an interrupt handler enters its context.
     pub(crate) fn begin_context(&self) {
+        self.active.set(true);
         let host = self.host.get();
         let set = host.map_or(0, |h| h.bit());
         event::tell(
@@ -151,12 +212,23 @@ impl Entity {
         if self.in_hardirq() {
             self.irqs_off.set(true);
             lockdep::irq_enter(self);
+        } else if self.in_softirq() {
+            self.bh.set(1);
+            lockdep::softirq_enter(self);
+        } else if self.bh_base() != 0 {
+            // Threads of interrupts and softirqs run with bottom halves off.
+            self.bh_off_now();
         }
     }
 
     /// An entity ends: what it promised to restore is checked (invariants 13, 14, 16).
     pub(crate) fn end_context(&self) {
         let m = self.machine();
+        self.leave_bh_thread();
+        if self.kind == EntityKind::SoftIrq && self.pending.get() != 0 {
+            // There is more to do already.
+            event::fact(self, Fact::Raises, ResId::NONE, self.id.bit());
+        }
         if self.held.get() != 0 {
             m.state_break("lock-held-at-exit", || {
                 format!("{} ends with {} locks held", self.name, self.held.get())
@@ -182,12 +254,13 @@ impl Entity {
                 )
             });
         }
-        if self.bh.get() != 0 {
+        if self.bh.get() != self.bh_base() {
             m.state_break("bh-count", || {
                 format!(
-                    "{} ends with bottom halves disabled {} times",
+                    "{} ends with bottom halves disabled {} times, {} expected",
                     self.name,
-                    self.bh.get()
+                    self.bh.get(),
+                    self.bh_base()
                 )
             });
         }
@@ -203,6 +276,8 @@ impl Entity {
         }
         if hardirq {
             lockdep::irq_exit(self);
+        } else if self.in_softirq() {
+            lockdep::softirq_exit(self);
         } else {
             lockdep::exit(self);
             if self.pf.get() != self.spec_pf {
@@ -227,6 +302,14 @@ impl Entity {
         self.clear_context();
     }
 
+    /// The end of what `begin_context` began on PREEMPT_RT. The count is put back, for the checks that follow.
+    fn leave_bh_thread(&self) {
+        if self.machine().rt() && self.bh_base() != 0 && self.bh.get() == 1 {
+            self.bh_on_now();
+            self.bh.set(1);
+        }
+    }
+
     /// What a context left behind does not outlive it: the CPU goes on.
     fn clear_context(&self) {
         self.preempt.set(0);
@@ -234,6 +317,7 @@ impl Entity {
         if !self.in_hardirq() {
             self.irqs_off.set(false);
         }
+        self.bh_locked.set(false);
     }
 }
 

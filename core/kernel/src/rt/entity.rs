@@ -6,6 +6,7 @@ use super::op::{Op, OpKind};
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::marker::PhantomData;
 use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// What an entity is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,6 +17,16 @@ pub enum EntityKind {
     Daemon,
     /// A hardware interrupt handler: borrows its CPU from the task that runs there. A thread on PREEMPT_RT.
     HardIrq,
+    /// The softirq handlers of a CPU: borrow it with interrupts on and bottom halves off. A thread on PREEMPT_RT.
+    SoftIrq,
+}
+
+impl EntityKind {
+    /// Whether it runs when it is raised, again and again, not from start to end.
+    #[must_use]
+    pub const fn is_raised(self) -> bool {
+        matches!(self, Self::HardIrq | Self::SoftIrq)
+    }
 }
 
 /// Description of an entity.
@@ -74,7 +85,9 @@ pub enum Needs {
 
 /// One entity: the parts of `task_struct` and of the CPU's per-context state that the machine needs.
 ///
-/// Simulated runtimes touch it from one OS thread; on OS threads only the entity's own thread does.
+/// Simulated runtimes touch it from one OS thread; on OS threads only the entity's own thread does, and none shares a
+/// cache line with another's.
+#[repr(align(128))]
 pub struct Entity {
     pub(crate) id: EntityId,
     pub(crate) cpu: CpuId,
@@ -92,6 +105,8 @@ pub struct Entity {
     pub(crate) below: Cell<Option<EntityId>>,
     pub(crate) preempt: Cell<u16>,
     pub(crate) bh: Cell<u16>,
+    /// Holds the lock of the CPU that disables bottom halves on PREEMPT_RT.
+    pub(crate) bh_locked: Cell<bool>,
     pub(crate) irqs_off: Cell<bool>,
     pub(crate) wait: Cell<Option<Wait>>,
     /// Locks held, of any kind.
@@ -99,10 +114,19 @@ pub struct Entity {
     /// RCU read sections entered.
     pub(crate) rcu: Cell<u16>,
     pub(crate) pf: Cell<u32>,
-    /// Firings still to come (interrupts).
+    /// Firings still to come (interrupts); nonzero while there is something to do (softirqs).
     pub(crate) pending: Cell<u16>,
+    /// Who may raise it (interrupts and softirqs), one bit an entity.
+    pub(crate) raisers: AtomicU64,
+    /// Changes it made that others can see; those among them that outlast the operation.
+    pub(crate) changes: Cell<u64>,
+    pub(crate) effects: Cell<u64>,
     /// Locks held shared, one entry a hold.
     shared_holds: RefCell<Vec<ResId>>,
+    /// Locks held that were taken with interrupts off.
+    irq_locks: RefCell<Vec<ResId>>,
+    /// Its body has begun and not ended.
+    pub(crate) active: Cell<bool>,
     /// Looks at a condition since the current wait began (OS threads).
     pub(crate) looks: Cell<u32>,
     pub(crate) lockdep: UnsafeCell<ksplat_lockdep::TaskState>,
@@ -140,13 +164,19 @@ impl Entity {
             below: Cell::new(None),
             preempt: Cell::new(0),
             bh: Cell::new(0),
+            bh_locked: Cell::new(false),
             irqs_off: Cell::new(false),
             wait: Cell::new(None),
             held: Cell::new(0),
             rcu: Cell::new(0),
             pf: Cell::new(0),
             pending: Cell::new(0),
+            raisers: AtomicU64::new(0),
+            changes: Cell::new(0),
+            effects: Cell::new(0),
             shared_holds: RefCell::new(Vec::with_capacity(8)),
+            irq_locks: RefCell::new(Vec::with_capacity(8)),
+            active: Cell::new(false),
             looks: Cell::new(0),
             lockdep: UnsafeCell::new(ksplat_lockdep::TaskState::new(id.0.into())),
             site: Cell::new(0),
@@ -160,14 +190,19 @@ impl Entity {
         self.below.set(None);
         self.preempt.set(0);
         self.bh.set(0);
+        self.bh_locked.set(false);
         self.irqs_off.set(false);
         self.wait.set(None);
         self.held.set(0);
         self.rcu.set(0);
         self.pf.set(self.spec_pf);
         self.pending.set(self.times);
+        self.changes.set(0);
+        self.effects.set(0);
         self.site.set(0);
+        self.active.set(false);
         self.shared_holds.borrow_mut().clear();
+        self.irq_locks.borrow_mut().clear();
         // SAFETY: no execution is running, so nothing else refers to it.
         unsafe { (*self.lockdep.get()).reset() };
     }
@@ -211,7 +246,31 @@ impl Entity {
     /// Whether this context may not sleep (`in_atomic()` or interrupts off).
     #[must_use]
     pub fn atomic(&self) -> bool {
-        self.preempt.get() != 0 || self.bh.get() != 0 || self.irqs_off.get()
+        self.preempt.get() != 0 || self.irqs_off.get() || self.bh.get() != 0 && !self.machine().rt()
+    }
+
+    /// Whether it runs a softirq handler on a borrowed CPU.
+    #[must_use]
+    pub fn in_softirq(&self) -> bool {
+        self.kind == EntityKind::SoftIrq && !self.machine().rt()
+    }
+
+    /// `in_interrupt()`: in a handler, or with bottom halves off.
+    #[must_use]
+    pub fn in_interrupt(&self) -> bool {
+        self.in_hardirq() || self.bh.get() != 0 && !self.machine().rt()
+    }
+
+    /// Its real-time priority.
+    #[must_use]
+    pub const fn prio(&self) -> u8 {
+        self.prio
+    }
+
+    /// Who may raise this interrupt or softirq; nobody where it comes by itself only.
+    #[must_use]
+    pub fn raisers(&self) -> u64 {
+        self.raisers.load(Relaxed)
     }
 
     /// Whether it runs as an interrupt handler.
@@ -299,6 +358,25 @@ impl Entity {
         };
         holds.swap_remove(at);
         true
+    }
+
+    /// A lock was taken with interrupts off: they stay off while it is held.
+    pub(crate) fn hold_irq(&self, res: ResId) {
+        self.irq_locks.borrow_mut().push(res);
+    }
+
+    /// A lock that may have been taken with interrupts off was released.
+    #[inline]
+    pub(crate) fn drop_irq(&self, res: ResId) {
+        let mut locks = self.irq_locks.borrow_mut();
+        if let Some(at) = locks.iter().rposition(|&r| r == res) {
+            locks.swap_remove(at);
+        }
+    }
+
+    /// A lock held that was taken with interrupts off.
+    pub(crate) fn irq_lock_held(&self) -> Option<ResId> {
+        self.irq_locks.borrow().last().copied()
     }
 
     /// A lock that this entity stands before was taken by another.

@@ -4,7 +4,7 @@
 //! be added is stuck, whatever the innocent others do. Over-approximating who can end a wait is safe: it can only
 //! delay a finding until those have ended.
 
-use super::entity::{Entity, EntityKind, Needs, Wait, WaitHow};
+use super::entity::{Entity, Needs, Wait, WaitHow};
 use super::finding::{Stop, StopKind, StuckWait};
 use super::ids::{EntityId, MAX_ENTITIES, members};
 use super::machine::Machine;
@@ -104,18 +104,19 @@ impl Waits<'_> {
     fn counts(&self, id: EntityId) -> bool {
         match self.waits[id.index()] {
             Some(w) => w.how != WaitHow::Idle,
-            None => {
-                self.machine.entity(id).kind != EntityKind::HardIrq || self.ready & id.bit() != 0
-            }
+            None => !self.machine.entity(id).kind.is_raised() || self.ready & id.bit() != 0,
         }
     }
 
     fn can_end(&self, id: EntityId, progress: u64) -> bool {
         let e = self.machine.entity(id);
         let ended = self.ready & id.bit() != 0
+            || e.kind.is_raised() && e.raisers() & !id.bit() & progress != 0
             || self.waits[id.index()].is_some_and(|w| {
                 let needs = self.needed(e, w);
                 match w.needs {
+                    // On OS threads the lock was let go since the waiter last looked.
+                    Needs::Holders if needs == 0 => !self.machine.simulated(),
                     Needs::Holders | Needs::All(_) => needs & !progress == 0 && needs != 0,
                     Needs::Enders | Needs::AnyOf(_) | Needs::Anyone => needs & progress != 0,
                 }
@@ -135,10 +136,30 @@ impl Waits<'_> {
         }
     }
 
+    /// Who is to be blamed for a wait that does not end: those who could end it, or, if there is nobody else, the
+    /// waiter itself where it could have.
+    fn blamed(&self, e: &Entity, w: Wait) -> u64 {
+        let needs = self.needed(e, w);
+        let could = match w.needs {
+            Needs::Enders => self.machine.resource(w.res).enders.load(Relaxed),
+            Needs::AnyOf(set) => set,
+            _ => 0,
+        };
+        if needs == 0 {
+            could & e.id.bit()
+        } else {
+            needs
+        }
+    }
+
     /// Who has to leave the CPU before `e` gets it.
     fn cpu_obstacle(&self, e: &Entity) -> u64 {
         if !self.machine.simulated() {
             return 0;
+        }
+        let outranked = self.machine.outranked_by(e);
+        if outranked != 0 {
+            return outranked;
         }
         let cpu = self.machine.cpu(e.cpu);
         if cpu.irq_stack.get() & e.id.bit() != 0 {
@@ -149,7 +170,8 @@ impl Waits<'_> {
                 .map_or(0, EntityId::bit);
         }
         if let Some(top) = cpu.irq_top.get() {
-            let lets_in = cpu.irqs & e.id.bit() != 0 && !self.machine.entity(top).irqs_off.get();
+            let hardirq = (cpu.irqs & !cpu.softirqs) & e.id.bit() != 0;
+            let lets_in = hardirq && !self.machine.entity(top).irqs_off.get();
             return if lets_in { 0 } else { top.bit() };
         }
         let Some(curr) = cpu
@@ -160,7 +182,9 @@ impl Waits<'_> {
         else {
             return 0;
         };
-        let blocks = if cpu.irqs & e.id.bit() != 0 {
+        let blocks = if cpu.softirqs & e.id.bit() != 0 {
+            curr.irqs_off.get() || curr.bh.get() != 0
+        } else if cpu.irqs & e.id.bit() != 0 {
             curr.irqs_off.get()
         } else {
             curr.atomic()
@@ -223,7 +247,7 @@ impl Waits<'_> {
     fn stuck_wait(&self, id: EntityId) -> StuckWait {
         let e = self.machine.entity(id);
         let wait = self.waits[id.index()].filter(|_| self.ready & id.bit() == 0);
-        let needs = wait.map_or(0, |w| self.needed(e, w)) | self.cpu_obstacle(e);
+        let needs = wait.map_or(0, |w| self.blamed(e, w)) | self.cpu_obstacle(e);
         StuckWait {
             waiter: id,
             wait,

@@ -8,6 +8,7 @@ use super::resource::{ResKind, Resource};
 use super::sched::Sim;
 use super::threads::Parking;
 use crate::rules::Rules;
+use crate::sync::{Lock, LockKind};
 use ksplat_lockdep::Lockdep;
 use std::cell::Cell;
 use std::sync::Mutex;
@@ -42,8 +43,15 @@ pub trait World: Sync {
     /// Body of an entity. Runs once a task, once per firing for an interrupt handler.
     fn run(&self, entity: EntityId);
 
+    /// The entity is about to sleep (`sched_submit_work()`): what it holds back for others is let go. Makes no
+    /// decision and does not wait.
+    fn about_to_sleep(&self, _entity: EntityId) {}
+
     /// Checks what must hold after every step. Called in simulation, when the state was touched since the last check.
     fn check(&self, _machine: &Machine) {}
+
+    /// lockdep reported, on the running entity: called where reports print.
+    fn report_prints(&self) {}
 }
 
 /// A virtual CPU.
@@ -55,7 +63,14 @@ pub(crate) struct Cpu {
     pub(crate) irq_stack: Cell<u64>,
     pub(crate) irq_top: Cell<Option<EntityId>>,
     pub(crate) tasks: u64,
+    /// Handlers that borrow it: interrupts and softirqs.
     pub(crate) irqs: u64,
+    /// Those of `irqs` that are softirqs: at most one.
+    pub(crate) softirqs: u64,
+    /// Softirqs were raised and run before the CPU's task goes on.
+    pub(crate) softirq_due: Cell<bool>,
+    /// What bottom halves are disabled with on PREEMPT_RT.
+    pub(crate) bh_lock: Option<Lock>,
 }
 
 /// A machine on which programs run. Built once, run as often as one likes.
@@ -75,6 +90,8 @@ pub struct Machine {
     pub(crate) stopped: AtomicBool,
     pub(crate) parking: Parking,
     found: Mutex<Found>,
+    /// What retry loops wait for.
+    pub(crate) anything: ResId,
 }
 
 // SAFETY: the cells are written while no execution runs, or by the one OS thread of a simulated execution.
@@ -121,6 +138,9 @@ impl Machine {
                 irq_top: Cell::new(None),
                 tasks: 0,
                 irqs: 0,
+                softirqs: 0,
+                softirq_due: Cell::new(false),
+                bh_lock: None,
             })
             .collect();
         for (i, e) in spec.entities.iter().enumerate() {
@@ -133,10 +153,14 @@ impl Machine {
             );
             let cpu = &mut cpus[e.cpu.index()];
             let bit = EntityId::new(i).bit();
-            if e.kind == EntityKind::HardIrq && !spec.rules.preempt_rt {
-                cpu.irqs |= bit
-            } else {
-                cpu.tasks |= bit
+            if !e.kind.is_raised() || spec.rules.preempt_rt {
+                cpu.tasks |= bit;
+                continue;
+            }
+            cpu.irqs |= bit;
+            if e.kind == EntityKind::SoftIrq {
+                assert!(cpu.softirqs == 0, "one entity runs the softirqs of a CPU");
+                cpu.softirqs = bit;
             }
         }
         let entities = spec.entities.iter().enumerate().map(|(i, e)| {
@@ -144,7 +168,7 @@ impl Machine {
             let shares_cpu = cpu.irqs != 0 || cpu.tasks.count_ones() > 1;
             Entity::new(EntityId::new(i), e, shares_cpu)
         });
-        Self {
+        let mut machine = Self {
             entities: entities.collect(),
             cpus: cpus.into(),
             resources: Vec::new(),
@@ -159,7 +183,28 @@ impl Machine {
             stopped: AtomicBool::new(false),
             parking: Parking::new(usize::from(spec.cpus), spec.entities.len()),
             found: Mutex::default(),
+            anything: ResId::NONE,
+        };
+        machine.anything = machine.add_resource(ResKind::State, "anything to change");
+        if machine.rt() {
+            machine.add_bh_locks();
         }
+        machine
+    }
+
+    /// PREEMPT_RT disables bottom halves with a lock of the CPU.
+    fn add_bh_locks(&mut self) {
+        let key = LockKind::Local.class(self, "softirq_ctrl.lock");
+        for cpu in 0..self.cpus.len() {
+            let name = format!("softirq_ctrl.lock/{cpu}");
+            let lock = Lock::new(self, LockKind::Local, &name, Some(key));
+            self.cpus[cpu].bh_lock = Some(lock);
+        }
+    }
+
+    /// Says who may raise an interrupt or softirq, one bit an entity. Without a word nobody but itself.
+    pub fn set_raisers(&self, id: EntityId, raisers: u64) {
+        self.entity(id).raisers.store(raisers, Relaxed);
     }
 
     /// Adds something to wait for.
@@ -247,6 +292,9 @@ impl Machine {
     pub fn touch(&self) {
         if self.simulated.get() {
             self.touched.set(true);
+            if super::in_machine() {
+                self.changed(&super::current(), true);
+            }
         }
     }
 
@@ -331,6 +379,7 @@ impl Machine {
             c.curr.set(None);
             c.irq_stack.set(0);
             c.irq_top.set(None);
+            c.softirq_due.set(false);
         }
         self.lockdep.reset();
         self.touched.set(false);

@@ -26,6 +26,7 @@ pub use det::Deterministic;
 pub use entity::{
     Current, Entity, EntityKind, EntitySpec, Needs, Wait, WaitHow, current, in_machine,
 };
+pub(crate) use event::fact;
 pub use event::{EventKind, Fact, map_code, record, wait_code};
 pub use finding::{End, Outcome, StateBreak, Stop, StopKind, StuckWait};
 pub use ids::{CpuId, EntityId, MAX_CPUS, MAX_ENTITIES, ResId, members};
@@ -35,4 +36,4 @@ pub use resource::{ResKind, Resource};
 pub use shuttle::{StrategyScheduler, run_in_shuttle};
 pub use strategy::{Decision, Ending, Standing, Step, Strategy, Undisturbed};
 pub use threads::{abandon, run_on_threads};
-pub use wait::wait_for_holders;
+pub use wait::{Round, wait_for_holders};

@@ -3,7 +3,7 @@
 //! Two sets decide: `ready`, the entities that have something to do, and `allowed`, those that their CPU lets run.
 //! Their intersection are the candidates of a decision.
 
-use super::entity::{Entity, EntityKind, set_current};
+use super::entity::{Entity, EntityKind, WaitHow, set_current};
 use super::event::Fact;
 use super::finding::End;
 use super::ids::{CpuId, EntityId, MAX_ENTITIES, ResId, members};
@@ -29,6 +29,10 @@ pub(crate) struct Sim {
     touched: Cell<bool>,
     cpu_changed: Cell<bool>,
     world: Cell<Option<*const dyn World>>,
+    /// Changes that anybody made so far.
+    pub(crate) changes: Cell<u64>,
+    /// Entities that sleep for a bounded time: ready, but in nobody's way.
+    pub(crate) napping: Cell<u64>,
     /// Retry loops for memory that looked since anybody else last ran: see `Machine::last_look`.
     pub(crate) looked: Cell<u64>,
     /// Who the executor is to resume next.
@@ -70,6 +74,7 @@ impl Made {
                     candidates,
                     current,
                     next: &[],
+                    state: Standing::default(),
                 };
                 decision.number_of(picked)
             }
@@ -97,6 +102,8 @@ impl Sim {
             touched: Cell::new(false),
             cpu_changed: Cell::new(false),
             world: Cell::new(None),
+            changes: Cell::new(0),
+            napping: Cell::new(0),
             looked: Cell::new(0),
             resume: Cell::new(None),
         }
@@ -160,6 +167,8 @@ impl Machine {
         sim.looked.set(0);
         sim.touched.set(false);
         sim.cpu_changed.set(false);
+        sim.changes.set(0);
+        sim.napping.set(0);
         // SAFETY: no execution is running.
         unsafe { (*sim.made.get()).clear() };
         let (mut live, mut ready, mut prio) = (0, 0, false);
@@ -167,7 +176,7 @@ impl Machine {
             sim.set_next(e.id, Self::start_op());
             live |= e.id.bit();
             prio |= self.rt() && e.prio != self.entities[0].prio;
-            if e.kind != EntityKind::HardIrq || e.pending.get() > 0 {
+            if !e.kind.is_raised() || e.pending.get() > 0 {
                 ready |= e.id.bit();
             }
         }
@@ -218,19 +227,73 @@ impl Machine {
         }
     }
 
-    /// Of several tasks that could run on one CPU, PREEMPT_RT runs one with the highest priority.
+    /// Of several tasks that could run on one CPU, PREEMPT_RT runs one with the highest priority. A spinner counts: it
+    /// keeps the CPU. Who sleeps for a bounded time may wake at any moment and is in nobody's way.
     #[cold]
     fn highest_prio(&self, set: u64) -> u64 {
         let mut out = 0;
         for cpu in &self.cpus {
-            let here = set & cpu.tasks;
-            let top = members(here).map(|e| self.entity(e).prio).max();
+            let naps = set & cpu.tasks & self.sim.napping.get();
+            let here = set & cpu.tasks & !naps;
+            let spinners = self.spinners(cpu.tasks);
+            let top = members(here | spinners).map(|e| self.prio_of(e)).max();
+            let least_nap = members(spinners).map(|e| self.prio_of(e)).max();
             out |= members(here)
-                .filter(|&e| Some(self.entity(e).prio) == top)
+                .filter(|&e| Some(self.prio_of(e)) == top)
+                .fold(0, |s, e| s | e.bit());
+            out |= members(naps)
+                .filter(|&e| Some(self.prio_of(e)) >= least_nap)
                 .fold(0, |s, e| s | e.bit());
             out |= set & cpu.irqs;
         }
         out
+    }
+
+    /// Of `tasks` those that spin.
+    fn spinners(&self, tasks: u64) -> u64 {
+        members(tasks & self.sim.live.get() & !self.sim.ready.get())
+            .filter(|&e| {
+                let wait = self.entity(e).wait.get();
+                wait.is_some_and(|w| w.how == WaitHow::Spin)
+            })
+            .fold(0, |s, e| s | e.bit())
+    }
+
+    /// The priority in force: that of the highest waiter for a sleeping lock that it holds, if that is higher (PI).
+    pub(crate) fn prio_of(&self, id: EntityId) -> u8 {
+        let mut heirs = id.bit();
+        let mut prio = self.entity(id).prio;
+        loop {
+            let more = members(self.sim.live.get() & !heirs).filter(|&w| {
+                self.entity(w).wait.get().is_some_and(|wait| {
+                    wait.needs == super::entity::Needs::Holders
+                        && wait.how == WaitHow::Sleep
+                        && self.resource(wait.res).holders() & heirs != 0
+                })
+            });
+            let more = more.fold(0, |s, w| s | w.bit());
+            if more == 0 {
+                return prio;
+            }
+            prio = members(more)
+                .map(|w| self.entity(w).prio)
+                .max()
+                .unwrap_or(0)
+                .max(prio);
+            heirs |= more;
+        }
+    }
+
+    /// A spinner of higher priority that keeps `e` from its CPU, on PREEMPT_RT.
+    pub(crate) fn outranked_by(&self, e: &Entity) -> u64 {
+        let cpu = self.cpu(e.cpu);
+        if !self.sim.prio.get() || cpu.tasks & e.id.bit() == 0 {
+            return 0;
+        }
+        let prio = self.prio_of(e.id);
+        members(self.spinners(cpu.tasks & !e.id.bit()))
+            .find(|&s| self.prio_of(s) > prio)
+            .map_or(0, EntityId::bit)
     }
 
     /// See [`Entity::point`].
@@ -281,6 +344,9 @@ impl Machine {
             return;
         };
         if next == from.id {
+            if from.shares_cpu && self.cpu(from.cpu).curr.get() != Some(next) {
+                self.enter(next);
+            }
             return;
         }
         self.switch(from, next);
@@ -309,37 +375,39 @@ impl Machine {
         if self.runtime.get() == Runtime::Shuttle {
             return super::shuttle::choose_next(self, from, current, candidates);
         }
-        let next = if candidates & (candidates - 1) == 0 {
-            EntityId(candidates.trailing_zeros() as u8)
-        } else {
-            self.ask(candidates, current)
-        };
         if self.sim.wants_steps.get() {
-            self.with_step(candidates, current, next, |step| {
-                self.sim.with_strategy(|s| s.step(step));
-            });
+            return self.ask_for_step(candidates, current);
         }
-        next
+        if candidates & (candidates - 1) == 0 {
+            return EntityId(candidates.trailing_zeros() as u8);
+        }
+        self.ask(candidates, current)
     }
 
-    /// Shows a transition to a strategy that wants steps.
-    pub(crate) fn with_step(
-        &self,
-        candidates: u64,
-        current: Option<EntityId>,
-        picked: EntityId,
-        f: impl FnOnce(&Step<'_>),
-    ) {
-        let state = self.standing();
-        f(&Step {
-            decision: Decision {
-                candidates,
-                current,
-                next: self.sim.next_ops(),
-            },
-            picked,
+    /// As [`Machine::ask`], for a strategy that wants to see every transition.
+    fn ask_for_step(&self, candidates: u64, current: Option<EntityId>) -> EntityId {
+        let decision = self.decision(candidates, current);
+        let picked = self.sim.with_strategy(|s| pick_step(s, decision));
+        if candidates & (candidates - 1) != 0 {
+            self.record_pick(candidates, current, picked);
+        }
+        picked
+    }
+
+    /// A decision, or a transition that leaves none, as strategies see it.
+    #[inline]
+    pub(crate) fn decision(&self, candidates: u64, current: Option<EntityId>) -> Decision<'_> {
+        let state = if self.sim.wants_steps.get() {
+            self.standing()
+        } else {
+            Standing::default()
+        };
+        Decision {
+            candidates,
+            current,
+            next: self.sim.next_ops(),
             state,
-        });
+        }
     }
 
     /// Where the machine stands; forgets what the step that led here did.
@@ -374,30 +442,10 @@ impl Machine {
 
     /// Asks the strategy and records its choice.
     pub(crate) fn ask(&self, candidates: u64, current: Option<EntityId>) -> EntityId {
-        let picked = self.with_decision(candidates, current, |decision| {
-            let picked = self.sim.with_strategy(|s| s.pick(decision));
-            if candidates & picked.bit() != 0 {
-                picked
-            } else {
-                decision.nth(0)
-            }
-        });
+        let decision = self.decision(candidates, current);
+        let picked = self.sim.with_strategy(|s| pick(s, &decision));
         self.record_pick(candidates, current, picked);
         picked
-    }
-
-    /// Shows a decision to whoever makes it.
-    pub(crate) fn with_decision<R>(
-        &self,
-        candidates: u64,
-        current: Option<EntityId>,
-        f: impl FnOnce(&Decision<'_>) -> R,
-    ) -> R {
-        f(&Decision {
-            candidates,
-            current,
-            next: self.sim.next_ops(),
-        })
     }
 
     /// Records who was picked.
@@ -421,14 +469,17 @@ impl Machine {
             Runtime::Threads => return super::threads::choose(n),
         };
         let choice = choice.min(n - 1);
+        if super::in_machine() {
+            let e = super::current();
+            e.effects.set(e.effects.get() + 1);
+        }
         self.sim.record(Made::Choice(choice));
         choice
     }
 
     /// The chosen entity gets its CPU.
     pub(crate) fn enter(&self, id: EntityId) {
-        self.sim.running.set(Some(id));
-        if self.recording() {
+        if self.sim.running.replace(Some(id)) != Some(id) && self.recording() {
             super::event::runs(self, id);
         }
         if self.sim.looked.get() & id.bit() == 0 {
@@ -461,29 +512,47 @@ impl Machine {
             None => cpu.curr.get(),
         };
         e.host.set(host);
-        e.pending.set(e.pending.get().saturating_sub(1));
-        e.irqs_off.set(true);
-        e.preempt.set(1);
+        if e.kind == EntityKind::SoftIrq {
+            cpu.softirq_due.set(false);
+            e.bh.set(1);
+        } else {
+            e.pending.set(e.pending.get().saturating_sub(1));
+            e.irqs_off.set(true);
+            e.preempt.set(1);
+        }
         self.recompute(e.cpu);
     }
 
     /// What may run on a CPU, anew; called when its interrupt or preemption state changed.
     pub(crate) fn recompute(&self, id: CpuId) {
         let cpu = self.cpu(id);
+        let hardirqs = cpu.irqs & !cpu.softirqs;
         let mine = if let Some(top) = cpu.irq_top.get() {
             top.bit()
                 | if self.entity(top).irqs_off.get() {
                     0
                 } else {
-                    cpu.irqs & !cpu.irq_stack.get()
+                    hardirqs & !cpu.irq_stack.get()
                 }
         } else {
-            match cpu.curr.get().map(|t| self.entity(t)) {
-                None => cpu.tasks | cpu.irqs,
+            let (tasks, hard, soft) = match cpu.curr.get().map(|t| self.entity(t)) {
+                None => (cpu.tasks, hardirqs, cpu.softirqs),
                 Some(t) => {
                     let tasks = if t.atomic() { t.id.bit() } else { cpu.tasks };
-                    tasks | if t.irqs_off.get() { 0 } else { cpu.irqs }
+                    let hard = if t.irqs_off.get() { 0 } else { hardirqs };
+                    let soft = hard != 0 || !t.irqs_off.get();
+                    let soft = if soft && t.bh.get() == 0 {
+                        cpu.softirqs
+                    } else {
+                        0
+                    };
+                    (tasks, hard, soft)
                 }
+            };
+            if cpu.softirq_due.get() && soft != 0 {
+                hard | soft
+            } else {
+                tasks | hard | soft
             }
         };
         let allowed = self.sim.allowed.get() & !(cpu.tasks | cpu.irqs);
@@ -492,18 +561,26 @@ impl Machine {
 
     /// The running entity's body has ended: its CPU is free, and somebody else is chosen.
     pub(crate) fn finish(&self, e: &Entity) {
+        e.active.set(false);
         let cpu = self.cpu(e.cpu);
         if cpu.irq_stack.get() & e.id.bit() != 0 {
             cpu.irq_stack.set(cpu.irq_stack.get() & !e.id.bit());
             cpu.irq_top.set(e.below.take());
             e.irqs_off.set(false);
             e.preempt.set(0);
+            e.bh.set(0);
             e.host.set(None);
+            if e.kind == EntityKind::HardIrq {
+                self.softirqs_due(e.cpu);
+            }
         } else if cpu.curr.get() == Some(e.id) {
             cpu.curr.set(None);
         }
         self.sim.set_next(e.id, Self::start_op());
-        if e.kind == EntityKind::HardIrq {
+        if self.rt() && e.kind == EntityKind::HardIrq {
+            e.pending.set(e.pending.get().saturating_sub(1));
+        }
+        if e.kind.is_raised() {
             if e.pending.get() == 0 {
                 self.sim.ready.set(self.sim.ready.get() & !e.id.bit());
             }
@@ -511,13 +588,82 @@ impl Machine {
             self.sim.live.set(self.sim.live.get() & !e.id.bit());
             self.sim.ready.set(self.sim.ready.get() & !e.id.bit());
         }
-        if self.rt() && e.kind == EntityKind::HardIrq && e.pending.get() > 0 {
-            e.pending.set(e.pending.get() - 1);
-        }
         if e.shares_cpu {
             self.recompute(e.cpu);
         }
         self.sim.running.set(None);
+    }
+
+    /// What the softirqs of a CPU have to do: `raised` ones run at the next chance, others may run at any moment.
+    pub fn set_softirq(&self, id: EntityId, raised: bool, others: bool) {
+        let e = self.entity(id);
+        let level = u16::from(raised) | u16::from(others) << 1;
+        if !self.simulated.get() {
+            self.threads_softirq(e, level != 0);
+            return;
+        }
+        e.pending.set(level);
+        if e.active.get() {
+            // `finish` looks at what is left to do.
+            return;
+        }
+        let bit = if level == 0 { 0 } else { id.bit() };
+        let was = self.sim.ready.get() & id.bit();
+        if bit != was {
+            let fact = if bit == 0 { Fact::Calms } else { Fact::Raises };
+            super::event::fact_of_current(self, fact, ResId::NONE, id.bit());
+        }
+        self.sim.ready.set(self.sim.ready.get() & !id.bit() | bit);
+    }
+
+    /// Softirqs have something more to do, at any moment from now on.
+    pub fn add_softirq(&self, id: EntityId) {
+        let e = self.entity(id);
+        self.set_softirq(id, e.pending.get() & 1 != 0, true);
+    }
+
+    /// The softirqs of a CPU, if it has any.
+    #[must_use]
+    pub fn softirq_of(&self, cpu: CpuId) -> Option<EntityId> {
+        self.entities
+            .iter()
+            .find(|e| e.kind == EntityKind::SoftIrq && e.cpu == cpu)
+            .map(|e| e.id)
+    }
+
+    /// An interrupt ended, or bottom halves are on again: softirqs that were raised run now.
+    pub(crate) fn softirqs_due(&self, cpu: CpuId) {
+        let cpu = self.cpu(cpu);
+        if cpu.softirqs == 0 || cpu.irq_stack.get() & cpu.softirqs != 0 {
+            return;
+        }
+        let e = self.entity(EntityId(cpu.softirqs.trailing_zeros() as u8));
+        if e.pending.get() & 1 != 0 {
+            cpu.softirq_due.set(true);
+        }
+    }
+
+    /// Somebody changed what others may look at. `lasting`: more than a lock taken or given back.
+    #[inline]
+    pub fn changed(&self, e: &Entity, lasting: bool) {
+        if !self.simulated.get() {
+            return;
+        }
+        self.sim.changes.set(self.sim.changes.get() + 1);
+        e.changes.set(e.changes.get() + 1);
+        e.effects.set(e.effects.get() + u64::from(lasting));
+        self.wake_retries();
+    }
+
+    /// Whether any declared task is still there.
+    #[must_use]
+    pub fn tasks_live(&self) -> bool {
+        let live = self.sim.live.get();
+        !self.simulated.get()
+            || self
+                .entities
+                .iter()
+                .any(|e| e.kind == EntityKind::Task && live & e.id.bit() != 0)
     }
 
     /// Raises an interrupt: its handler runs as soon as its CPU lets it.
@@ -534,6 +680,28 @@ impl Machine {
 }
 
 impl Entity {
+    /// Sleeps for a bounded time: others run as long as exploration lets them, then it goes on.
+    pub fn nap(&self) {
+        self.might_sleep();
+        let m = self.machine();
+        if !m.simulated() {
+            m.threads_point(self);
+            return;
+        }
+        let (cpu, sim) = (m.cpu(self.cpu), &m.sim);
+        let gave_way = cpu.curr.get() == Some(self.id) && !self.atomic();
+        if gave_way {
+            cpu.curr.set(None);
+            m.recompute(self.cpu);
+        }
+        sim.napping.set(sim.napping.get() | self.id.bit());
+        self.point(OpKind::Yield, super::ids::ResId::NONE);
+        sim.napping.set(sim.napping.get() & !self.id.bit());
+        if gave_way && cpu.curr.get() != Some(self.id) {
+            m.enter(self.id);
+        }
+    }
+
     /// A point where same-CPU tasks and interrupts may come in; nothing where the entity has its CPU to itself.
     #[inline]
     pub fn cpu_point(&self) {
@@ -552,6 +720,28 @@ impl Entity {
             self.machine().recompute(self.cpu);
         }
     }
+}
+
+/// What a strategy picks, or the undisturbed choice if it picks somebody who cannot run.
+#[inline]
+pub(crate) fn pick(strategy: &mut dyn Strategy, decision: &Decision<'_>) -> EntityId {
+    let picked = strategy.pick(decision);
+    if decision.candidates & picked.bit() != 0 {
+        picked
+    } else {
+        decision.nth(0)
+    }
+}
+
+/// Who goes on, with the strategy asked if there is something to decide and told in any case.
+pub(crate) fn pick_step(strategy: &mut dyn Strategy, decision: Decision<'_>) -> EntityId {
+    let picked = if decision.len() > 1 {
+        pick(strategy, &decision)
+    } else {
+        decision.nth(0)
+    };
+    strategy.step(&Step { decision, picked });
+    picked
 }
 
 /// Ends the running entity: its execution is over.

@@ -3,7 +3,7 @@
 //! What it does not model: tasks of one CPU run in parallel, and an interrupt handler is a thread that excludes only
 //! the interrupts-off sections of its CPU. Verdicts come from the simulated runtimes.
 
-use super::entity::{Entity, EntityKind, Wait, WaitHow, set_current};
+use super::entity::{Entity, EntityKind, Needs, Wait, WaitHow, set_current};
 use super::finding::{End, Outcome};
 use super::ids::{EntityId, MAX_ENTITIES, ResId, members};
 use super::judge::Waits;
@@ -11,7 +11,7 @@ use super::machine::{Machine, Runtime, World};
 use super::sched::{TornDown, unwind};
 use crossbeam::utils::{Backoff, CachePadded};
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -27,9 +27,11 @@ pub(crate) struct Parking {
     buckets: [CachePadded<Bucket>; BUCKETS],
     waits: Mutex<[Option<Wait>; MAX_ENTITIES]>,
     live: AtomicU64,
+    /// The stop that each entity saw when it last judged its wait.
+    suspicions: Mutex<Vec<Option<super::Stop>>>,
     tasks_left: AtomicU64,
     /// Interrupts-off sections and handlers of a CPU exclude each other.
-    irq_gates: Vec<CachePadded<AtomicBool>>,
+    irq_gates: Vec<CachePadded<AtomicU32>>,
     irq_pending: Vec<CachePadded<AtomicU32>>,
 }
 
@@ -54,6 +56,7 @@ impl Parking {
             buckets: std::array::from_fn(|_| CachePadded::default()),
             waits: Mutex::new([None; MAX_ENTITIES]),
             live: AtomicU64::new(0),
+            suspicions: Mutex::new(vec![None; entities]),
             tasks_left: AtomicU64::new(0),
             irq_gates: (0..cpus).map(|_| CachePadded::default()).collect(),
             irq_pending: (0..entities).map(|_| CachePadded::default()).collect(),
@@ -97,7 +100,7 @@ pub fn run_on_threads(machine: &Machine, world: &dyn World, seed: u64) -> Outcom
         pending.store(u32::from(e.pending.get()), Ordering::Relaxed);
     }
     for gate in &parking.irq_gates {
-        gate.store(false, Ordering::Relaxed);
+        gate.store(0, Ordering::Relaxed);
     }
     let attached = machine.attach(world, None);
     let dispatch = tracing::dispatcher::get_default(Clone::clone);
@@ -125,7 +128,7 @@ pub fn run_on_threads(machine: &Machine, world: &dyn World, seed: u64) -> Outcom
 impl Machine {
     fn thread_main(&self, e: &Entity) {
         set_current(Some(e));
-        if e.kind == EntityKind::HardIrq {
+        if e.kind.is_raised() {
             self.serve_irq(e);
         } else {
             self.thread_body(e);
@@ -161,11 +164,59 @@ impl Machine {
                 std::thread::sleep(LOOK_AGAIN);
                 continue;
             }
-            pending.fetch_sub(1, Ordering::AcqRel);
-            close_gate(gate);
+            if e.kind == EntityKind::SoftIrq {
+                pending.store(0, Ordering::SeqCst);
+            } else {
+                pending.fetch_sub(1, Ordering::AcqRel);
+            }
+            let gated = !self.rt();
+            if gated && !self.close_gate(e, gate) {
+                return;
+            }
             self.thread_body(e);
-            gate.store(false, Ordering::Release);
+            if gated {
+                open_gate(e, gate);
+            }
         }
+    }
+
+    /// Softirqs of a CPU have something to do.
+    pub(crate) fn threads_softirq(&self, e: &Entity, any: bool) {
+        if any {
+            self.parking.irq_pending[e.id.index()].store(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Keeps others that want the gate out; false if the execution is over.
+    fn close_gate(&self, e: &Entity, gate: &AtomicU32) -> bool {
+        let backoff = Backoff::new();
+        let me = u32::from(e.id.0) + 1;
+        let mut looks = 0u32;
+        loop {
+            let owner = match gate.compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => break,
+                Err(owner) => owner,
+            };
+            if self.tearing_down() {
+                self.parking.waits()[e.id.index()] = None;
+                return false;
+            }
+            let wait = Wait {
+                res: self.anything,
+                how: WaitHow::Spin,
+                needs: Needs::All(1 << (owner.max(1) - 1)),
+            };
+            self.parking.waits()[e.id.index()] = Some(wait);
+            looks += 1;
+            if looks.is_multiple_of(SUSPECT_AFTER) {
+                self.suspect(e, looks);
+            }
+            backoff.snooze();
+        }
+        if looks != 0 {
+            self.parking.waits()[e.id.index()] = None;
+        }
+        true
     }
 
     pub(crate) fn threads_raise(&self, e: &Entity) {
@@ -181,14 +232,14 @@ impl Machine {
 
     /// A task turns the interrupts of its CPU off or on.
     pub(crate) fn threads_irqs(&self, e: &Entity, off: bool) {
-        if e.kind == EntityKind::HardIrq {
+        if e.kind.is_raised() || self.rt() {
             return;
         }
         let gate = &self.parking.irq_gates[e.cpu.index()];
-        if off {
-            close_gate(gate)
-        } else {
-            gate.store(false, Ordering::Release)
+        if !off {
+            open_gate(e, gate);
+        } else if !self.close_gate(e, gate) {
+            unwind();
         }
     }
 
@@ -201,7 +252,7 @@ impl Machine {
             WaitHow::Sleep | WaitHow::Idle => self.park(wait.res),
         }
         if looks > SUSPECT_AFTER && looks.is_multiple_of(SUSPECT_AFTER) {
-            self.suspect(e);
+            self.suspect(e, looks);
         }
         self.parking.waits()[e.id.index()] = None;
         if self.tearing_down() {
@@ -227,15 +278,22 @@ impl Machine {
         }
     }
 
-    /// Judges a snapshot of all waits; a stop must show twice, with time between, before it counts.
-    fn suspect(&self, e: &Entity) {
-        let Some(first) = self.judge_snapshot(e) else {
+    /// Judges a snapshot of all waits. A stop must show twice before it counts, with time between in which the waiter
+    /// looked again at what it waits for: it may have come true since the last look.
+    fn suspect(&self, e: &Entity, looks: u32) {
+        let now = self.judge_snapshot(e);
+        let suspicions = &self.parking.suspicions;
+        let mut suspicions = suspicions.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut suspicions[e.id.index()], now.clone());
+        drop(suspicions);
+        let Some(now) = now else {
             return;
         };
-        std::thread::sleep(Duration::from_millis(20));
-        if self.judge_snapshot(e).is_some_and(|second| second == first) {
-            self.stop(first);
+        if looks > 2 * SUSPECT_AFTER && before.as_ref() == Some(&now) {
+            self.stop(now);
+            return;
         }
+        std::thread::sleep(Duration::from_millis(20));
     }
 
     fn judge_snapshot(&self, e: &Entity) -> Option<super::Stop> {
@@ -255,11 +313,9 @@ impl Machine {
     }
 }
 
-fn close_gate(gate: &AtomicBool) {
-    let backoff = Backoff::new();
-    while gate.swap(true, Ordering::Acquire) {
-        backoff.snooze();
-    }
+fn open_gate(e: &Entity, gate: &AtomicU32) {
+    let me = u32::from(e.id.0) + 1;
+    let _ = gate.compare_exchange(me, 0, Ordering::Release, Ordering::Relaxed);
 }
 
 /// One look of a spinner costs little at first; later it lets others have the processor.

@@ -6,6 +6,7 @@ use super::entity::{Entity, Needs, Wait, WaitHow};
 use super::event::Fact;
 use super::ids::ResId;
 use super::machine::Machine;
+use super::op::{Op, OpKind};
 use super::resource::{clear_bits, set_bits};
 use super::sched::unwind;
 use std::sync::atomic::Ordering::Relaxed;
@@ -19,10 +20,15 @@ impl Entity {
     pub fn block(&self, wait: Wait) {
         let m = self.machine();
         if !m.simulated() {
+            if wait.how == WaitHow::Sleep {
+                m.world().about_to_sleep(self.id);
+            }
             m.threads_block(self, wait);
             return;
         }
         set_bits(&m.resource(wait.res).waiters, self.id.bit());
+        // What it does next is to look again, whatever it announced before.
+        m.announce(self, Op::new(OpKind::Wait, wait.res));
         self.wait_now(wait);
         clear_bits(&m.resource(wait.res).waiters, self.id.bit());
     }
@@ -31,6 +37,9 @@ impl Entity {
     pub(crate) fn wait_now(&self, wait: Wait) {
         let m = self.machine();
         let sim = &m.sim;
+        if wait.how == WaitHow::Sleep {
+            m.world().about_to_sleep(self.id);
+        }
         self.wait.set(Some(wait));
         sim.ready.set(sim.ready.get() & !self.id.bit());
         if wait.how != WaitHow::Spin && self.shares_cpu {
@@ -73,6 +82,19 @@ impl Machine {
         let r = self.resource(res);
         let waiting = r.waiters.load(Relaxed) | r.read_waiters.load(Relaxed);
         self.sim.ready.set(self.sim.ready.get() | waiting);
+        if super::in_machine() {
+            self.changed(&super::current(), false);
+        }
+    }
+
+    /// Retry loops look again at what they wait for.
+    #[inline]
+    pub(crate) fn wake_retries(&self) {
+        let waiting = self.resource(self.anything).waiters.load(Relaxed);
+        if waiting != 0 {
+            super::event::fact_of_current(self, Fact::Wakes, self.anything, 0);
+            self.sim.ready.set(self.sim.ready.get() | waiting);
+        }
     }
 
     /// The last live entity waits and nobody is left: the machine is at rest.
@@ -84,6 +106,39 @@ impl Machine {
         self.end(super::finding::End::Completed);
         let _ = e;
         unwind();
+    }
+}
+
+/// Where a retry loop stood when it last began a round.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Round {
+    others: u64,
+    mine: u64,
+}
+
+impl Entity {
+    /// A retry loop begins a round. If since the last one neither it nor anybody else changed anything, the next round
+    /// would be the same again: it spins until somebody does. That nobody can is a livelock.
+    pub fn retry(&self, last: &mut Option<Round>) {
+        let m = self.machine();
+        if !m.simulated() {
+            m.threads_point(self);
+            std::thread::yield_now();
+            return;
+        }
+        let now = || Round {
+            others: m.sim.changes.get() - self.changes.get(),
+            mine: self.effects.get(),
+        };
+        self.point(super::op::OpKind::Yield, ResId::NONE);
+        if *last == Some(now()) {
+            self.block(Wait {
+                res: m.anything,
+                how: WaitHow::Spin,
+                needs: Needs::Anyone,
+            });
+        }
+        *last = Some(now());
     }
 }
 

@@ -53,11 +53,21 @@ impl Completion {
         });
         let more = |d: u64| Some(d.saturating_add(n).min(u64::MAX / 2));
         let _ = self.done.fetch_update(SeqCst, SeqCst, more);
+        e.machine().changed(&e, true);
         e.machine().wake(self.res);
     }
 
     /// `wait_for_completion()`.
     pub fn wait(&self) {
+        self.wait_as(WaitHow::Sleep);
+    }
+
+    /// The same for a daemon that has nothing to do otherwise.
+    pub fn wait_idle(&self) {
+        self.wait_as(WaitHow::Idle);
+    }
+
+    fn wait_as(&self, how: WaitHow) {
         let e = current();
         e.might_sleep();
         e.point(OpKind::Wait, self.res);
@@ -71,7 +81,7 @@ impl Completion {
         while !self.try_take() {
             e.block(Wait {
                 res: self.res,
-                how: WaitHow::Sleep,
+                how,
                 needs: Needs::Enders,
             });
         }
@@ -96,6 +106,11 @@ impl Completion {
             d if d >= u64::MAX / 2 => Some(d),
             d => Some(d - 1),
         };
-        self.done.fetch_update(SeqCst, SeqCst, less).is_ok()
+        let taken = self.done.fetch_update(SeqCst, SeqCst, less).is_ok();
+        if taken {
+            let e = current();
+            e.machine().changed(&e, true);
+        }
+        taken
     }
 }

@@ -165,7 +165,10 @@ impl Lock {
     /// Takes it shared.
     pub fn read(&self, how: How) -> IrqFlags {
         let e = current();
-        let recursive = self.kind == LockKind::RwLock && e.in_hardirq();
+        let recursive = self.kind == LockKind::RwLock && e.in_interrupt();
+        if self.kind == LockKind::PercpuRwSem && !e.machine().rules().guard_freeze_protocol {
+            return self.read_past_freeze(&e, how);
+        }
         self.acquire(
             if recursive {
                 Mode::ReadRecursive
@@ -193,7 +196,60 @@ impl Lock {
                 },
             );
         }
-        word::take(&e, self.res, mode, self.spins);
+        if self.is_only_preemption() {
+            self.enter_local(&e);
+        } else {
+            word::take(&e, self.res, mode, self.spins);
+        }
+        self.note_irq(&e, how.irq);
+        flags
+    }
+
+    /// A local lock of a kernel that is not PREEMPT_RT is the CPU itself: nobody waits for it.
+    fn is_only_preemption(&self) -> bool {
+        self.kind == LockKind::Local && self.spins
+    }
+
+    fn enter_local(&self, e: &Entity) {
+        let m = e.machine();
+        e.point(OpKind::Lock, self.res);
+        if word::is_held(m.resource(self.res)) {
+            m.state_break("local-lock-reentered", || {
+                let name = m.resource(self.res).name();
+                format!(
+                    "{} enters {name}, which this CPU is inside of already",
+                    e.name()
+                )
+            });
+        }
+        word::share(e, self.res);
+    }
+
+    /// Without the guard `freeze_protocol` a frozen gate lets readers in.
+    #[cold]
+    fn read_past_freeze(&self, e: &Current, how: How) -> IrqFlags {
+        let m = e.machine();
+        let flags = self.enter(e, how.irq);
+        record(EventKind::Lock, || self.tell(e, "lock", Mode::Read, how));
+        if let Some(map) = self.map {
+            let how = Acquire {
+                subclass: how.subclass,
+                trylock: false,
+                read: lockdep_read(Mode::Read),
+                nest: how.nest,
+            };
+            lockdep::acquire(e, map, how);
+        }
+        e.point(OpKind::Read, self.res);
+        if word::is_written(m.resource(self.res)) {
+            m.state_break("freeze-passed", || {
+                let name = m.resource(self.res).name();
+                format!("{} passes {name} while it is frozen", e.name())
+            });
+        }
+        e.hold_shared(self.res);
+        e.count_held(1);
+        m.changed(e, false);
         flags
     }
 
@@ -210,8 +266,13 @@ impl Lock {
     #[inline]
     fn try_acquire(&self, mode: Mode, how: How) -> Option<IrqFlags> {
         let e = current();
-        let flags = self.enter(&e, how.irq);
-        let got = word::try_take(&e, self.res, mode);
+        let flags = self.keep_cpu(&e, how.irq);
+        let got = if self.is_only_preemption() {
+            self.enter_local(&e);
+            true
+        } else {
+            word::try_take(&e, self.res, mode)
+        };
         record(EventKind::Lock, || {
             self.tell(
                 &e,
@@ -236,7 +297,16 @@ impl Lock {
                 },
             );
         }
+        self.note_irq(&e, how.irq);
         Some(flags)
+    }
+
+    /// Interrupts stay off as long as a lock is held that was taken with them off (invariant 15).
+    #[inline]
+    fn note_irq(&self, e: &Entity, irq: Irq) {
+        if self.spins && matches!(irq, Irq::Irq | Irq::Save) {
+            e.hold_irq(self.res);
+        }
     }
 
     /// Releases what [`Lock::lock`] took. `irq` is how it is to be released, which a buggy program may get wrong.
@@ -260,7 +330,20 @@ impl Lock {
         if let Some(map) = self.map {
             lockdep::release(&e, map);
         }
-        if !word::release(&e, self.res, mode) {
+        let mode = if self.is_only_preemption() {
+            Mode::Read
+        } else {
+            mode
+        };
+        let past = self.kind == LockKind::PercpuRwSem
+            && mode == Mode::Read
+            && !e.machine().rules().guard_freeze_protocol;
+        let given = if past {
+            word::unshare_only(&e, self.res)
+        } else {
+            word::release(&e, self.res, mode)
+        };
+        if !given {
             e.machine().state_break("unlock-not-held", || {
                 format!(
                     "{} releases {}, which it does not hold",
@@ -270,6 +353,7 @@ impl Lock {
             });
             return;
         }
+        e.drop_irq(self.res);
         self.leave(&e, irq, flags);
     }
 
@@ -307,9 +391,20 @@ impl Lock {
     /// What comes before asking for the lock: the CPU is kept, or a sleep must be legal.
     #[inline]
     fn enter(&self, e: &Current, irq: Irq) -> IrqFlags {
-        let flags = e.irq_flags();
         if !self.spins {
             e.might_sleep();
+        }
+        self.keep_cpu(e, irq)
+    }
+
+    /// What a holder keeps from its CPU. On PREEMPT_RT a sleeping spinlock keeps bottom halves only.
+    #[inline]
+    fn keep_cpu(&self, e: &Current, irq: Irq) -> IrqFlags {
+        let flags = e.irq_flags();
+        if !self.spins {
+            if irq == Irq::Bh {
+                e.bh_off_now();
+            }
             return flags;
         }
         e.cpu_point();
@@ -325,6 +420,9 @@ impl Lock {
     #[inline]
     fn leave(&self, e: &Entity, irq: Irq, flags: IrqFlags) {
         if !self.spins {
+            if irq == Irq::Bh {
+                e.local_bh_enable();
+            }
             return;
         }
         match irq {

@@ -1,10 +1,12 @@
-//! RCU: read sections, and grace periods that wait for all older readers.
+//! RCU: read sections, grace periods that wait for all older readers, and callbacks that run after one.
 
 use crate::lockdep_events as lockdep;
 use crate::rt::{
-    EventKind, MAX_ENTITIES, Machine, Needs, OpKind, ResId, ResKind, Wait, WaitHow, current, record,
+    CpuId, Entity, EventKind, MAX_ENTITIES, Machine, Needs, OpKind, ResId, ResKind, Wait, WaitHow,
+    current, record,
 };
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The RCU of a machine.
 #[derive(Debug)]
@@ -14,6 +16,25 @@ pub struct Rcu {
     readers: AtomicU64,
     /// For each entity that waits for a grace period: the readers it still waits for.
     awaited: [AtomicU64; MAX_ENTITIES],
+    callbacks: Mutex<Callbacks>,
+}
+
+/// What `call_rcu` queued, oldest first.
+#[derive(Debug, Default)]
+struct Callbacks {
+    queued: Vec<Callback>,
+    /// Callbacks queued so far.
+    total: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Callback {
+    cpu: CpuId,
+    function: usize,
+    number: u64,
+    /// Readers whose end it waits for.
+    awaited: u64,
+    running: bool,
 }
 
 impl Rcu {
@@ -24,6 +45,7 @@ impl Rcu {
             res: m.add_resource(ResKind::GracePeriod, "rcu"),
             readers: AtomicU64::new(0),
             awaited: [const { AtomicU64::new(0) }; MAX_ENTITIES],
+            callbacks: Mutex::default(),
         }
     }
 
@@ -37,6 +59,15 @@ impl Rcu {
     pub fn reset(&self) {
         self.readers.store(0, SeqCst);
         self.awaited.iter().for_each(|a| a.store(0, SeqCst));
+        let mut callbacks = self.callbacks();
+        callbacks.queued.clear();
+        callbacks.total = 0;
+    }
+
+    fn callbacks(&self) -> MutexGuard<'_, Callbacks> {
+        self.callbacks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// `rcu_read_lock()`. Preemption is off inside, unless the kernel is PREEMPT_RT.
@@ -52,6 +83,7 @@ impl Rcu {
         e.rcu.set(n + 1);
         if n == 0 {
             self.readers.fetch_or(e.id().bit(), SeqCst);
+            e.machine().changed(&e, false);
         }
     }
 
@@ -70,14 +102,39 @@ impl Rcu {
         lockdep::rcu_read_unlock(&e);
         e.rcu.set(n - 1);
         if n == 1 {
-            self.readers.fetch_and(!e.id().bit(), SeqCst);
-            self.awaited.iter().for_each(|a| {
-                a.fetch_and(!e.id().bit(), SeqCst);
-            });
-            e.machine().wake(self.res);
+            self.reader_ends(&e);
         }
         if !e.machine().rt() {
             e.preempt_enable();
+        }
+    }
+
+    /// The last read section of an entity ends: grace periods get further, and with them callbacks.
+    fn reader_ends(&self, e: &Entity) {
+        let gone = !e.id().bit();
+        self.readers.fetch_and(gone, SeqCst);
+        for awaited in &self.awaited {
+            awaited.fetch_and(gone, SeqCst);
+        }
+        let m = e.machine();
+        m.changed(e, false);
+        m.wake(self.res);
+        let mut ready = 0u64;
+        for c in self
+            .callbacks()
+            .queued
+            .iter_mut()
+            .filter(|c| c.awaited != 0)
+        {
+            c.awaited &= gone;
+            if c.awaited == 0 {
+                ready |= 1 << c.cpu.index();
+            }
+        }
+        for cpu in (0..m.nr_cpus()).filter(|cpu| ready & 1 << cpu != 0) {
+            if let Some(softirq) = m.softirq_of(CpuId(cpu as u8)) {
+                m.add_softirq(softirq);
+            }
         }
     }
 
@@ -106,5 +163,97 @@ impl Rcu {
                 needs: Needs::All(older),
             });
         }
+    }
+
+    /// `call_rcu()`: the function runs in softirq context of this CPU, some time after the readers of now have ended.
+    /// [`Softirqs::update`](super::Softirqs::update) is the caller's. Once all tasks have ended callbacks queue none any
+    /// more.
+    pub fn call(&self, function: usize, name: &str) {
+        let e = current();
+        e.point(OpKind::Store, self.res);
+        record(EventKind::Step, || format!("call_rcu {name}"));
+        if e.kind() == crate::rt::EntityKind::SoftIrq && !e.machine().tasks_live() {
+            return;
+        }
+        e.machine().changed(&e, true);
+        let mut callbacks = self.callbacks();
+        callbacks.total += 1;
+        let callback = Callback {
+            cpu: e.cpu(),
+            function,
+            number: callbacks.total,
+            awaited: self.readers.load(SeqCst),
+            running: false,
+        };
+        callbacks.queued.push(callback);
+    }
+
+    /// The oldest callback of a CPU, if its grace period is over.
+    #[must_use]
+    pub fn ready_callback(&self, cpu: CpuId) -> Option<usize> {
+        let callbacks = self.callbacks();
+        let first = callbacks
+            .queued
+            .iter()
+            .find(|c| c.cpu == cpu && !c.running)?;
+        (first.awaited == 0).then_some(first.function)
+    }
+
+    /// Takes the callback that [`Rcu::ready_callback`] tells, to run it.
+    pub fn start_callback(&self, cpu: CpuId) -> Option<usize> {
+        let mut callbacks = self.callbacks();
+        let first = callbacks
+            .queued
+            .iter_mut()
+            .find(|c| c.cpu == cpu && !c.running)?;
+        if first.awaited != 0 {
+            return None;
+        }
+        first.running = true;
+        Some(first.function)
+    }
+
+    /// The callback that the running entity took has run.
+    pub fn end_callback(&self) {
+        let e = current();
+        self.callbacks()
+            .queued
+            .retain(|c| !(c.running && c.cpu == e.cpu()));
+        e.machine().changed(&e, true);
+        e.machine().wake(self.res);
+    }
+
+    /// `rcu_barrier()`: waits until every callback queued before has run.
+    pub fn barrier(&self) {
+        let e = current();
+        e.might_sleep();
+        e.point(OpKind::Wait, self.res);
+        record(EventKind::Block, || "rcu_barrier".to_owned());
+        let last = self.callbacks().total;
+        e.start_looking();
+        loop {
+            let on = self.barrier_needs(e.machine(), last);
+            if on == 0 {
+                return;
+            }
+            e.block(Wait {
+                res: self.res,
+                how: WaitHow::Sleep,
+                needs: Needs::All(on),
+            });
+        }
+    }
+
+    /// Who has to get further before the callbacks up to number `last` have run.
+    fn barrier_needs(&self, m: &Machine, last: u64) -> u64 {
+        let older = |c: &&Callback| c.number <= last;
+        let runs = |c: &Callback| m.softirq_of(c.cpu).map_or(0, |e| e.bit());
+        self.callbacks()
+            .queued
+            .iter()
+            .filter(older)
+            .fold(0, |s, c| {
+                s | if c.awaited == 0 { runs(c) } else { c.awaited }
+            })
     }
 }

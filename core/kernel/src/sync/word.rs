@@ -11,6 +11,9 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 const WRITER: u64 = 1 << 63;
 
+/// [`Mode::Read`] in facts: for what several may hold.
+pub(crate) const SHARED: u64 = 1;
+
 /// How a lock is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mode {
@@ -101,6 +104,33 @@ pub(crate) fn try_take(e: &Entity, res: ResId, mode: Mode) -> bool {
     true
 }
 
+/// Takes it shared, whoever holds it.
+pub(crate) fn share(e: &Entity, res: ResId) {
+    let m = e.machine();
+    let r = m.resource(res);
+    r.state.fetch_add(1, AcqRel);
+    r.holders.fetch_or(e.id().bit(), AcqRel);
+    e.hold_shared(res);
+    e.count_held(1);
+    m.changed(e, false);
+    fact(e, Fact::Gets, res, Mode::Read.code());
+}
+
+/// Gives back a shared hold that the state word knows nothing of.
+pub(crate) fn unshare_only(e: &Entity, res: ResId) -> bool {
+    if !e.drop_shared(res) {
+        return false;
+    }
+    e.count_held(-1);
+    e.machine().changed(e, false);
+    true
+}
+
+/// Whether somebody holds the lock exclusively.
+pub(crate) fn is_written(r: &Resource) -> bool {
+    r.state.load(Relaxed) & WRITER != 0
+}
+
 fn own(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: Mode) {
     let me = e.id().bit();
     if mode == Mode::Write {
@@ -118,6 +148,7 @@ fn own(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: Mode) {
     }
     e.count_held(1);
     fact(e, Fact::Gets, res, mode.code());
+    m.changed(e, false);
 }
 
 /// Releases the lock. False if the entity does not hold it in this way: nothing happened then.
@@ -151,6 +182,7 @@ fn release_simulated(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: Mo
     }
     e.count_held(-1);
     fact(e, Fact::Gives, res, mode.code());
+    m.changed(e, false);
     if r.state.load(Relaxed) == 0 && (r.waiters.load(Relaxed) | r.read_waiters.load(Relaxed)) != 0 {
         m.wake(res);
     }
@@ -169,6 +201,7 @@ pub(crate) fn downgrade(e: &Entity, res: ResId) -> bool {
     }
     e.hold_shared(res);
     fact(e, Fact::Lowers, res, 0);
+    m.changed(e, true);
     m.wake(res);
     true
 }

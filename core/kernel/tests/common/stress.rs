@@ -44,6 +44,16 @@ pub struct Report {
     pub reports: usize,
 }
 
+impl Report {
+    /// Whether everything held.
+    pub fn clean(&self) -> bool {
+        self.broken.is_empty()
+            && !self.doubly_owned
+            && self.end == End::Completed
+            && (self.leaked, self.breaks, self.reports) == (0, 0, 0)
+    }
+}
+
 /// Runs `threads` tasks, each on its own CPU, for that long.
 pub fn run(threads: u8, time: Duration, lockdep: bool, seed: u64) -> Report {
     let entities = (0..threads).map(|cpu| EntitySpec {
@@ -158,7 +168,7 @@ impl World for Stress {
         let mut mine: Vec<Page> = Vec::new();
         let most = (FRAMES as usize / 2) / current().machine().nr_cpus() / 16;
         let mut operations = 0_u64;
-        while operations % 64 != 0 || Instant::now() < self.until {
+        while !operations.is_multiple_of(64) || Instant::now() < self.until {
             operations += 1;
             let roll = xorshift(&mut dice);
             let full = mine.len() >= most;

@@ -67,6 +67,10 @@ impl<'t> Parser<'t> {
             let message = format!("`{}` cannot be a variable", token.text);
             return self.fail(Problem::new(token.at, message, "expected another name"));
         };
+        // One too many is kept, to be reported; more would only cost time.
+        if self.locals.len() > limits::LOCALS {
+            return Ok(local(0));
+        }
         self.locals.push(Local {
             name,
             first: token.at,

@@ -9,6 +9,7 @@ mod cursor;
 mod declarations;
 mod expr;
 mod handlers;
+mod hints;
 mod items;
 mod names;
 mod ops;

@@ -89,9 +89,12 @@ impl<'t> Parser<'t> {
         let index = *count;
         *count = count.saturating_add(1);
         let at = token.at;
-        if usize::from(index) == limits::DECLARATIONS {
+        if usize::from(index) >= limits::DECLARATIONS {
             let label = format!("expected at most {}", limits::DECLARATIONS);
-            self.record(Problem::new(at, "too many declarations of one kind", label));
+            if usize::from(index) == limits::DECLARATIONS {
+                self.record(Problem::new(at, "too many declarations of one kind", label));
+            }
+            return;
         }
         if let Some(first) = self.names.get(token.text) {
             let message = format!("`{}` is declared twice", token.text);

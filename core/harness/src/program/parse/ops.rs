@@ -5,11 +5,12 @@ use std::sync::LazyLock;
 
 use super::super::decl::Counter;
 use super::super::error::Problem;
-use super::super::lex::{Kind, Token};
+use super::super::lex::{Kind, Token, excerpt};
 use super::super::limits;
 use super::super::op::{
     Acquire, Change, Flavour, LockRef, Mode, Nest, Op, Pressure, ReclaimOf, Source, Var,
 };
+use super::super::suggest::did_you_mean;
 use super::super::table::Id;
 use super::super::verb::{
     BatchVerb, Do, MapVerb, MappingVerb, MemcgVerb, MmVerb, PageVerb, PopulationVerb, Scope,
@@ -17,6 +18,7 @@ use super::super::verb::{
 };
 use super::super::word::Word;
 use super::cursor::{Parsed, Parser, one_of};
+use super::hints;
 
 /// Operations that belong to no enumeration of verbs.
 const OTHERS: &[&str] = &[
@@ -116,14 +118,17 @@ impl<'t> Parser<'t> {
             return self.assignment();
         }
         if !is_operation(token.text) {
-            return self.unknown_word(
-                "operation",
-                "an operation or `}`",
-                operation_words().into_iter(),
-            );
+            return self.unknown_operation(token);
         }
         self.advance();
         self.verb(token)
+    }
+
+    fn unknown_operation<T>(&mut self, token: Token<'t>) -> Parsed<T> {
+        let help = hints::for_operation(token.text)
+            .or_else(|| did_you_mean(token.text, operation_words()));
+        let message = format!("unknown operation `{}`", excerpt(token.text));
+        self.fail(Problem::new(token.at, message, "expected an operation or `}`").with_help(help))
     }
 
     /// Operations of the enumerations; the others go on to [`Self::other`].

@@ -1,0 +1,112 @@
+//! Writeback accounting of programs: page-stat and inode to wb transactions, wb switches, charge moving, page events.
+
+use super::frame::Frame;
+use super::litmus::World;
+use super::roles::{Role, Roles};
+use crate::program::Program;
+use crate::program::op::Op;
+use crate::program::verb::MemcgVerb;
+use ksplat_kernel::rt::Machine;
+use ksplat_kernel::writeback::{AccountingSpec, InodeSpec, MoveSpec, PageOwner, WbSpec};
+
+/// Whether the program switches wbs: then there is a worker for it.
+pub fn switches(program: &Program) -> bool {
+    let mut found = false;
+    for (_, _, _, body) in program.bodies() {
+        body.block
+            .walk(&mut |stmt| found |= matches!(stmt.op, Op::SwitchWb(..)));
+    }
+    found
+}
+
+/// What is counted. Inodes are those declared, then one for each mapping that names none.
+pub fn spec(program: &Program, roles: &Roles) -> AccountingSpec {
+    let memcgs = program.memcgs.iter().map(|g| MoveSpec {
+        name: g.name.to_string(),
+        moving: g.moving,
+    });
+    let wbs = program.wbs.iter().map(|w| WbSpec {
+        name: w.name.to_string(),
+    });
+    let declared = program.inodes.iter().map(|i| InodeSpec {
+        name: i.name.to_string(),
+        wb: i.wb.map(|w| w.index()),
+        switching: i.switching,
+    });
+    let mut inodes: Vec<InodeSpec> = declared.collect();
+    let of_mapping: Vec<usize> = program
+        .mappings
+        .iter()
+        .map(|mapping| {
+            mapping.inode.map_or_else(
+                || {
+                    inodes.push(InodeSpec {
+                        name: mapping.name.to_string(),
+                        ..InodeSpec::default()
+                    });
+                    inodes.len() - 1
+                },
+                |i| i.index(),
+            )
+        })
+        .collect();
+    let pages = program.pages.iter().flat_map(|page| {
+        let owner = PageOwner {
+            inode: page.mapping.map(|m| of_mapping[m.index()]),
+            memcg: page.memcg.map(|g| g.index()),
+        };
+        std::iter::repeat_n(owner, usize::from(page.count))
+    });
+    AccountingSpec {
+        memcgs: memcgs.collect(),
+        wbs: wbs.collect(),
+        pages: pages.collect(),
+        switch_worker: roles.find(Role::WbSwitch),
+        inodes,
+    }
+}
+
+impl World {
+    /// Counts what is dirty or under writeback from the start.
+    pub(super) fn reset_accounting(&self) {
+        self.accounting.reset();
+        let pages: usize = self
+            .program
+            .pages
+            .iter()
+            .map(|p| usize::from(p.count))
+            .sum();
+        for page in 0..pages {
+            self.accounting.boot_page(self.memory.mm(), page);
+        }
+    }
+
+    pub(super) fn check_accounting(&self, m: &Machine) {
+        self.accounting.check(m, self.memory.mm());
+    }
+
+    pub(super) fn switch_worker(&self) {
+        self.accounting.switch_worker(self.memory.mm(), &self.rcu);
+    }
+
+    /// Operations on inodes, wbs and memcgs.
+    pub(super) fn wb_op(&self, op: &Op, f: &mut Frame) {
+        let (books, rcu) = (&self.accounting, &self.rcu);
+        match op {
+            Op::PageStat(page, block) => {
+                let stat = books.page_stat_begin(rcu, self.memory.index(*page));
+                self.block(block, f);
+                books.page_stat_end(rcu, stat);
+            }
+            Op::WbStat(inode, block) => {
+                let stat = books.wb_stat_begin(rcu, inode.index());
+                self.block(block, f);
+                books.wb_stat_end(rcu, stat);
+            }
+            Op::SwitchWb(inode, wb) => books.switch_wb(inode.index(), wb.index()),
+            Op::Memcg(MemcgVerb::StartMove, memcg) => books.start_move(rcu, memcg.index()),
+            Op::Memcg(MemcgVerb::EndMove, memcg) => books.end_move(memcg.index()),
+            other => self.hotplug_op(other),
+        }
+    }
+}

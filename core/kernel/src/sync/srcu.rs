@@ -1,0 +1,122 @@
+//! Sleepable RCU: a domain with readers that may sleep.
+
+use crate::lockdep_events::{self as lockdep, Acquire, Map};
+use crate::rt::{
+    EventKind, MAX_ENTITIES, Machine, Needs, OpKind, ResId, ResKind, Wait, WaitHow, current, record,
+};
+use ksplat_lockdep::{Key, Read};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+/// `struct srcu_struct`.
+#[derive(Debug)]
+pub struct Srcu {
+    map: Map,
+    res: ResId,
+    /// Entities inside a read section of this domain, and how deep.
+    readers: AtomicU64,
+    depth: [AtomicU64; MAX_ENTITIES],
+    awaited: [AtomicU64; MAX_ENTITIES],
+}
+
+impl Srcu {
+    /// A domain without readers.
+    #[must_use]
+    pub fn new(m: &mut Machine, name: &str, key: Key) -> Self {
+        let res = m.add_resource(ResKind::GracePeriod, name);
+        let zeros = || [const { AtomicU64::new(0) }; MAX_ENTITIES];
+        Self {
+            map: Map::new(key, res),
+            res,
+            readers: AtomicU64::new(0),
+            depth: zeros(),
+            awaited: zeros(),
+        }
+    }
+
+    /// Back to no readers.
+    pub fn reset(&self) {
+        self.readers.store(0, SeqCst);
+        for zero in self.depth.iter().chain(&self.awaited) {
+            zero.store(0, SeqCst);
+        }
+    }
+
+    /// `srcu_read_lock()`.
+    pub fn read_lock(&self) {
+        let e = current();
+        record(EventKind::Lock, || {
+            format!("srcu_read_lock {}", e.machine().resource(self.res).name())
+        });
+        e.point(OpKind::Read, self.res);
+        let how = Acquire {
+            read: Read::Recursive,
+            ..Acquire::default()
+        };
+        lockdep::acquire(&e, self.map, how);
+        if self.depth[e.id().index()].fetch_add(1, SeqCst) == 0 {
+            self.readers.fetch_or(e.id().bit(), SeqCst);
+        }
+        e.count_held(1);
+        e.machine().changed(&e, false);
+    }
+
+    /// `srcu_read_unlock()`.
+    pub fn read_unlock(&self) {
+        let e = current();
+        let m = e.machine();
+        e.point(OpKind::Unlock, self.res);
+        record(EventKind::Unlock, || {
+            format!("srcu_read_unlock {}", m.resource(self.res).name())
+        });
+        lockdep::release(&e, self.map);
+        let depth = &self.depth[e.id().index()];
+        let before = depth.load(SeqCst);
+        if before == 0 {
+            m.state_break("srcu-unbalanced", || {
+                let name = m.resource(self.res).name();
+                format!(
+                    "{}: srcu_read_unlock {name} outside a read section",
+                    e.name()
+                )
+            });
+            return;
+        }
+        depth.store(before - 1, SeqCst);
+        e.count_held(-1);
+        if before == 1 {
+            let gone = !e.id().bit();
+            self.readers.fetch_and(gone, SeqCst);
+            for awaited in &self.awaited {
+                awaited.fetch_and(gone, SeqCst);
+            }
+            m.wake(self.res);
+        }
+        m.changed(&e, false);
+    }
+
+    /// `synchronize_srcu()`: waits for every read section of the domain that was entered before. lockdep learns the
+    /// dependency as it does from a lock that is taken and given back.
+    pub fn synchronize(&self) {
+        let e = current();
+        e.might_sleep();
+        lockdep::sync(&e, self.map);
+        e.point(OpKind::Wait, self.res);
+        record(EventKind::Block, || {
+            format!("synchronize_srcu {}", e.machine().resource(self.res).name())
+        });
+        let awaited = &self.awaited[e.id().index()];
+        awaited.store(self.readers.load(SeqCst), SeqCst);
+        e.start_looking();
+        loop {
+            let older = awaited.load(SeqCst);
+            if older == 0 {
+                return;
+            }
+            e.block(Wait {
+                res: self.res,
+                how: WaitHow::Sleep,
+                needs: Needs::All(older),
+            });
+        }
+    }
+}
