@@ -164,6 +164,19 @@ impl Books<'_> {
         }
     }
 
+    /// Whom a wait that does not end is blamed on: if nobody else could end it, the waiter that could have.
+    fn blamed(&self, id: usize, wait: &Waiting) -> u64 {
+        let could = match wait.how % 10 {
+            2 => self.statics.resources[wait.res as usize].enders,
+            3 => wait.set,
+            _ => 0,
+        };
+        match self.needs(id, wait) {
+            0 => could & 1 << id,
+            needs => needs,
+        }
+    }
+
     /// Whether the books know of this claimed wait.
     fn agrees(&self, blocked: u64, claim: &StuckWait) -> Result<(), Rejection> {
         let id = claim.waiter.index();
@@ -180,7 +193,7 @@ impl Books<'_> {
                 if wait.res.index() as u64 != known.res || wait_code(*wait) != known.how {
                     return reject(format!("waits for {}", self.statics.resource(known.res)));
                 }
-                (Some(known.res), self.needs(id, &known))
+                (Some(known.res), self.blamed(id, &known))
             }
             // It stands before a lock that somebody else took: it has not even looked yet.
             (Some(wait), None) => match e.asks {
