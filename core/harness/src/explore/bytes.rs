@@ -86,7 +86,7 @@ impl Strategy for Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ksplat_kernel::rt::{Op, OpKind};
+    use ksplat_kernel::rt::{Op, OpKind, Standing};
 
     fn picks(bytes: &[u8], n: usize) -> Vec<u32> {
         let next = [Op::bare(OpKind::Yield); 4];
@@ -95,6 +95,7 @@ mod tests {
             candidates: 0b1111,
             current: Some(EntityId::new(1)),
             next: &next,
+            state: Standing::default(),
         };
         (0..n).map(|_| d.number_of(s.pick(&d))).collect()
     }

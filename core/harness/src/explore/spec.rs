@@ -1,6 +1,6 @@
 //! Names of strategies, as a command line takes them.
 
-use super::{Exhaustive, Pct, Portfolio, Pos, Random, Replay, Surw, Urw};
+use super::{Dpor, Exhaustive, Pct, Portfolio, Pos, Random, Replay, Surw, Urw};
 use ksplat_kernel::rt::{Machine, Strategy};
 use std::fmt;
 use std::str::FromStr;
@@ -25,6 +25,8 @@ pub enum StrategySpec {
     Undisturbed,
     /// [`Exhaustive`].
     Dfs,
+    /// [`Dpor`].
+    Dpor,
     /// [`Portfolio`] of these; of the default members if there are none.
     Portfolio(Vec<Self>),
 }
@@ -84,6 +86,7 @@ impl StrategySpec {
             Self::Surw => Box::new(Surw::new(seed)),
             Self::Undisturbed => Box::new(Replay::default()),
             Self::Dfs => Box::new(Exhaustive::new()),
+            Self::Dpor => Box::new(Dpor::new(machine)),
             Self::Portfolio(members) => Box::new(Portfolio::new(members, machine, seed)),
         }
     }
@@ -99,6 +102,7 @@ impl fmt::Display for StrategySpec {
             Self::Surw => f.write_str("surw"),
             Self::Undisturbed => f.write_str("undisturbed"),
             Self::Dfs => f.write_str("dfs"),
+            Self::Dpor => f.write_str("dpor"),
             Self::Portfolio(members) => {
                 f.write_str("portfolio")?;
                 for (i, member) in members.iter().enumerate() {
@@ -127,6 +131,7 @@ impl FromStr for StrategySpec {
             "surw" => Self::Surw,
             "undisturbed" => Self::Undisturbed,
             "dfs" => Self::Dfs,
+            "dpor" => Self::Dpor,
             _ => return Err(StrategyError::Unknown(name.to_owned())),
         };
         match parameter {
@@ -181,6 +186,7 @@ mod tests {
             "pos",
             "surw",
             "dfs",
+            "dpor",
             "undisturbed",
             "portfolio",
             "portfolio:pos,pct:10,random",

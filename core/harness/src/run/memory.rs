@@ -259,6 +259,18 @@ impl Callbacks for World {
             .remove_mapping(&self.memory.mm, page.tag as usize)
     }
 
+    fn printk(&self) {
+        self.print_in_rebuild();
+    }
+
+    fn printk_deferred(&self, enter: bool) {
+        self.defer_printing(enter);
+    }
+
+    fn printk_is_deferred(&self) -> bool {
+        self.consoles.is_deferred()
+    }
+
     fn oom_victim(&self, _memcg: Option<usize>) -> Option<EntityId> {
         None
     }
@@ -415,6 +427,7 @@ impl World {
         match what {
             Do::DrainAllPages => self.memory.mm.drain_all_pages(),
             Do::WakeupKswapd => self.memory.mm.wake_kswapd(0),
+            Do::RebuildZonelists => self.memory.mm.rebuild_zonelists(self),
             other => self.plug_verb(other),
         }
     }

@@ -106,7 +106,7 @@ impl World {
             Op::SwitchWb(inode, wb) => books.switch_wb(inode.index(), wb.index()),
             Op::Memcg(MemcgVerb::StartMove, memcg) => books.start_move(rcu, memcg.index()),
             Op::Memcg(MemcgVerb::EndMove, memcg) => books.end_move(memcg.index()),
-            _ => {}
+            other => self.hotplug_op(other),
         }
     }
 }

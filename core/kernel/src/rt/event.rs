@@ -78,10 +78,12 @@ pub enum Fact {
     MapGives,
     /// An invariant is broken.
     Breaks,
+    /// Softirqs have nothing to do any more; `set`: their entity.
+    Calms,
 }
 
 impl Fact {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::None,
         Self::Asks,
         Self::Gets,
@@ -98,6 +100,7 @@ impl Fact {
         Self::MapGets,
         Self::MapGives,
         Self::Breaks,
+        Self::Calms,
     ];
 
     /// The fact with this number, [`Fact::None`] if there is none.
@@ -233,7 +236,7 @@ fn emit(e: &Entity, kind: EventKind, about: About, text: &str) {
         site = e.site.get(),
         pf = task.pf.get(),
         irqs_off = e.irqs_off.get(),
-        atomic = e.preempt.get() != 0 || e.bh.get() != 0,
+        atomic = e.preempt.get() != 0 || e.bh.get() != 0 && !e.machine().rt(),
         fact = about.fact as u64,
         res = u64::from(about.res.0),
         set = about.set,

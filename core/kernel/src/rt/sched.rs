@@ -74,6 +74,7 @@ impl Made {
                     candidates,
                     current,
                     next: &[],
+                    state: Standing::default(),
                 };
                 decision.number_of(picked)
             }
@@ -283,7 +284,7 @@ impl Machine {
         }
     }
 
-    /// Whether a spinner of higher priority keeps `e` from its CPU, on PREEMPT_RT: those spinners.
+    /// A spinner of higher priority that keeps `e` from its CPU, on PREEMPT_RT.
     pub(crate) fn outranked_by(&self, e: &Entity) -> u64 {
         let cpu = self.cpu(e.cpu);
         if !self.sim.prio.get() || cpu.tasks & e.id.bit() == 0 {
@@ -291,8 +292,8 @@ impl Machine {
         }
         let prio = self.prio_of(e.id);
         members(self.spinners(cpu.tasks & !e.id.bit()))
-            .filter(|&s| self.prio_of(s) > prio)
-            .fold(0, |s, x| s | x.bit())
+            .find(|&s| self.prio_of(s) > prio)
+            .map_or(0, EntityId::bit)
     }
 
     /// See [`Entity::point`].
@@ -343,6 +344,9 @@ impl Machine {
             return;
         };
         if next == from.id {
+            if from.shares_cpu && self.cpu(from.cpu).curr.get() != Some(next) {
+                self.enter(next);
+            }
             return;
         }
         self.switch(from, next);
@@ -371,37 +375,39 @@ impl Machine {
         if self.runtime.get() == Runtime::Shuttle {
             return super::shuttle::choose_next(self, from, current, candidates);
         }
-        let next = if candidates & (candidates - 1) == 0 {
-            EntityId(candidates.trailing_zeros() as u8)
-        } else {
-            self.ask(candidates, current)
-        };
         if self.sim.wants_steps.get() {
-            self.with_step(candidates, current, next, |step| {
-                self.sim.with_strategy(|s| s.step(step));
-            });
+            return self.ask_for_step(candidates, current);
         }
-        next
+        if candidates & (candidates - 1) == 0 {
+            return EntityId(candidates.trailing_zeros() as u8);
+        }
+        self.ask(candidates, current)
     }
 
-    /// Shows a transition to a strategy that wants steps.
-    pub(crate) fn with_step(
-        &self,
-        candidates: u64,
-        current: Option<EntityId>,
-        picked: EntityId,
-        f: impl FnOnce(&Step<'_>),
-    ) {
-        let state = self.standing();
-        f(&Step {
-            decision: Decision {
-                candidates,
-                current,
-                next: self.sim.next_ops(),
-            },
-            picked,
+    /// As [`Machine::ask`], for a strategy that wants to see every transition.
+    fn ask_for_step(&self, candidates: u64, current: Option<EntityId>) -> EntityId {
+        let decision = self.decision(candidates, current);
+        let picked = self.sim.with_strategy(|s| pick_step(s, decision));
+        if candidates & (candidates - 1) != 0 {
+            self.record_pick(candidates, current, picked);
+        }
+        picked
+    }
+
+    /// A decision, or a transition that leaves none, as strategies see it.
+    #[inline]
+    pub(crate) fn decision(&self, candidates: u64, current: Option<EntityId>) -> Decision<'_> {
+        let state = if self.sim.wants_steps.get() {
+            self.standing()
+        } else {
+            Standing::default()
+        };
+        Decision {
+            candidates,
+            current,
+            next: self.sim.next_ops(),
             state,
-        });
+        }
     }
 
     /// Where the machine stands; forgets what the step that led here did.
@@ -436,30 +442,10 @@ impl Machine {
 
     /// Asks the strategy and records its choice.
     pub(crate) fn ask(&self, candidates: u64, current: Option<EntityId>) -> EntityId {
-        let picked = self.with_decision(candidates, current, |decision| {
-            let picked = self.sim.with_strategy(|s| s.pick(decision));
-            if candidates & picked.bit() != 0 {
-                picked
-            } else {
-                decision.nth(0)
-            }
-        });
+        let decision = self.decision(candidates, current);
+        let picked = self.sim.with_strategy(|s| pick(s, &decision));
         self.record_pick(candidates, current, picked);
         picked
-    }
-
-    /// Shows a decision to whoever makes it.
-    pub(crate) fn with_decision<R>(
-        &self,
-        candidates: u64,
-        current: Option<EntityId>,
-        f: impl FnOnce(&Decision<'_>) -> R,
-    ) -> R {
-        f(&Decision {
-            candidates,
-            current,
-            next: self.sim.next_ops(),
-        })
     }
 
     /// Records who was picked.
@@ -493,8 +479,7 @@ impl Machine {
 
     /// The chosen entity gets its CPU.
     pub(crate) fn enter(&self, id: EntityId) {
-        self.sim.running.set(Some(id));
-        if self.recording() {
+        if self.sim.running.replace(Some(id)) != Some(id) && self.recording() {
             super::event::runs(self, id);
         }
         if self.sim.looked.get() & id.bit() == 0 {
@@ -623,6 +608,11 @@ impl Machine {
             return;
         }
         let bit = if level == 0 { 0 } else { id.bit() };
+        let was = self.sim.ready.get() & id.bit();
+        if bit != was {
+            let fact = if bit == 0 { Fact::Calms } else { Fact::Raises };
+            super::event::fact_of_current(self, fact, ResId::NONE, id.bit());
+        }
         self.sim.ready.set(self.sim.ready.get() & !id.bit() | bit);
     }
 
@@ -730,6 +720,28 @@ impl Entity {
             self.machine().recompute(self.cpu);
         }
     }
+}
+
+/// What a strategy picks, or the undisturbed choice if it picks somebody who cannot run.
+#[inline]
+pub(crate) fn pick(strategy: &mut dyn Strategy, decision: &Decision<'_>) -> EntityId {
+    let picked = strategy.pick(decision);
+    if decision.candidates & picked.bit() != 0 {
+        picked
+    } else {
+        decision.nth(0)
+    }
+}
+
+/// Who goes on, with the strategy asked if there is something to decide and told in any case.
+pub(crate) fn pick_step(strategy: &mut dyn Strategy, decision: Decision<'_>) -> EntityId {
+    let picked = if decision.len() > 1 {
+        pick(strategy, &decision)
+    } else {
+        decision.nth(0)
+    };
+    strategy.step(&Step { decision, picked });
+    picked
 }
 
 /// Ends the running entity: its execution is over.

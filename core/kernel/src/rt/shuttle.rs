@@ -8,7 +8,7 @@ use super::finding::{End, Outcome};
 use super::ids::{EntityId, members};
 use super::machine::{Machine, Runtime, World};
 use super::op::Op;
-use super::sched::unwind;
+use super::sched::{pick_step, unwind};
 use super::strategy::{Ending, Standing, Strategy};
 use shuttle_engine::runtime::execution::ExecutionState;
 use shuttle_engine::runtime::task::{Task, TaskId};
@@ -272,14 +272,14 @@ fn pick(strategy: &mut impl Strategy, a: &Active, runnable: &[&Task]) -> Option<
     {
         return None;
     }
-    let picked = if a.candidates & (a.candidates - 1) == 0 {
-        EntityId(a.candidates.trailing_zeros() as u8)
+    let decision = machine.decision(a.candidates, a.current);
+    let picked = if WANTS_STEPS.get() {
+        pick_step(strategy, decision)
+    } else if decision.len() > 1 {
+        strategy.pick(&decision)
     } else {
-        machine.with_decision(a.candidates, a.current, |d| strategy.pick(d))
+        decision.nth(0)
     };
-    if WANTS_STEPS.get() {
-        machine.with_step(a.candidates, a.current, picked, |step| strategy.step(step));
-    }
     Some(a.tasks[picked.index()])
 }
 

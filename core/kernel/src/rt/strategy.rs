@@ -13,6 +13,8 @@ pub struct Decision<'a> {
     pub current: Option<EntityId>,
     /// The pending operation of every entity, by [`EntityId::index`].
     pub next: &'a [Op],
+    /// Where the machine stands; only filled in for strategies that want steps.
+    pub state: Standing,
 }
 
 impl Decision<'_> {
@@ -68,8 +70,6 @@ pub struct Step<'a> {
     pub decision: Decision<'a>,
     /// Who goes on and executes the operation that it announced.
     pub picked: EntityId,
-    /// Where the machine stood.
-    pub state: Standing,
 }
 
 /// Who could get further at one moment, and what the step before it did without announcing it.

@@ -6,6 +6,7 @@ use super::entity::{Entity, Needs, Wait, WaitHow};
 use super::event::Fact;
 use super::ids::ResId;
 use super::machine::Machine;
+use super::op::{Op, OpKind};
 use super::resource::{clear_bits, set_bits};
 use super::sched::unwind;
 use std::sync::atomic::Ordering::Relaxed;
@@ -26,6 +27,8 @@ impl Entity {
             return;
         }
         set_bits(&m.resource(wait.res).waiters, self.id.bit());
+        // What it does next is to look again, whatever it announced before.
+        m.announce(self, Op::new(OpKind::Wait, wait.res));
         self.wait_now(wait);
         clear_bits(&m.resource(wait.res).waiters, self.id.bit());
     }
@@ -89,6 +92,7 @@ impl Machine {
     pub(crate) fn wake_retries(&self) {
         let waiting = self.resource(self.anything).waiters.load(Relaxed);
         if waiting != 0 {
+            super::event::fact_of_current(self, Fact::Wakes, self.anything, 0);
             self.sim.ready.set(self.sim.ready.get() | waiting);
         }
     }

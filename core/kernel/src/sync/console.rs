@@ -6,11 +6,13 @@
 use super::lock::{How, Irq, Lock, LockKind};
 use super::map::LockMap;
 use super::wait_queue::WaitQueue;
+use super::word::SHARED;
 use crate::lockdep_events::{self as lockdep, Acquire, Map};
 use crate::rt::{
     Entity, EntityId, EventKind, IrqFlags, Machine, Needs, OpKind, ResId, ResKind, Wait, WaitHow,
     current, record,
 };
+use crate::rt::{Fact, fact};
 use crate::rules::Printk;
 use ksplat_lockdep::{KeyInfo, LockType, Read, WaitType};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -82,6 +84,17 @@ impl Consoles {
         if e.machine().rules().guard_printk_deferral {
             self.deferred[e.cpu().index()].fetch_add(1, SeqCst);
         }
+    }
+
+    /// Whether what the running entity prints is written by somebody else, later.
+    #[must_use]
+    pub fn is_deferred(&self) -> bool {
+        let e = current();
+        let rules = e.machine().rules();
+        !self.present
+            || e.machine().rt()
+            || rules.printk != Printk::Sync
+            || self.deferred[e.cpu().index()].load(SeqCst) != 0
     }
 
     /// `printk_deferred_exit()`.
@@ -221,8 +234,10 @@ impl Consoles {
         };
         lockdep::acquire(e, self.legacy, anywhere);
         r.holders.fetch_or(e.id().bit(), SeqCst);
+        fact(e, Fact::Gets, self.writing, SHARED);
         write();
         r.holders.fetch_and(!e.id().bit(), SeqCst);
+        fact(e, Fact::Gives, self.writing, SHARED);
         lockdep::release(e, self.legacy);
         self.owner.release();
         self.printing.fetch_and(!e.id().bit(), SeqCst);

@@ -1,11 +1,13 @@
 //! `seqcount_t` and `seqlock_t`: writers make a count odd and even again, readers retry when it was odd or changed.
 
 use super::lock::{How, Irq, Lock, LockKind};
+use super::word::SHARED;
 use crate::lockdep_events::{self as lockdep, Acquire, Map};
 use crate::rt::{
     Current, Entity, EventKind, IrqFlags, Machine, Needs, OpKind, ResId, ResKind, Wait, WaitHow,
     current, record,
 };
+use crate::rt::{Fact, fact};
 use ksplat_lockdep::Key;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 
@@ -105,6 +107,7 @@ impl Seqlock {
             });
         }
         r.holders.fetch_or(e.id().bit(), SeqCst);
+        fact(e, Fact::Gets, self.res, SHARED);
         e.count_held(1);
         m.changed(e, false);
     }
@@ -137,6 +140,7 @@ impl Seqlock {
             return;
         }
         r.holders.fetch_and(!e.id().bit(), SeqCst);
+        fact(e, Fact::Gives, self.res, SHARED);
         self.count.fetch_add(1, SeqCst);
         e.count_held(-1);
         m.changed(e, false);

@@ -1,0 +1,35 @@
+//! Memory hotplug of programs, and what a rebuild of the zonelists prints.
+
+use super::litmus::World;
+use crate::program::op::Op;
+
+impl World {
+    /// Operations on zones.
+    pub(super) fn hotplug_op(&self, op: &Op) {
+        let Op::Hotplug { zone, online } = op else {
+            return;
+        };
+        let (mm, zone) = (self.memory.mm(), usize::from(*zone));
+        if zone >= mm.zones().len() {
+            return;
+        }
+        if *online {
+            mm.online_zone(self, zone);
+        } else {
+            mm.offline_zone(self, zone);
+        }
+    }
+
+    /// The kernel prints the fallback order of the nodes while it rebuilds their lists.
+    pub(super) fn print_in_rebuild(&self) {
+        self.printk();
+    }
+
+    pub(super) fn defer_printing(&self, enter: bool) {
+        if enter {
+            self.consoles.deferred_enter();
+        } else {
+            self.consoles.deferred_exit();
+        }
+    }
+}
