@@ -174,6 +174,9 @@ impl<'a> Books<'a> {
             let nests = handler && !cpu.handlers.contains(&id) && !self.entities[top].irqs_off;
             return (top != id && !nests).then_some(top);
         }
+        if let Some(spinner) = self.outranking_spinner(id) {
+            return Some(spinner);
+        }
         let curr = cpu.curr.filter(|&c| c != id)?;
         let e = &self.entities[curr];
         let keeps = if handler {
@@ -182,6 +185,48 @@ impl<'a> Books<'a> {
             e.atomic || e.irqs_off
         };
         keeps.then_some(curr)
+    }
+
+    /// On PREEMPT_RT a spinner keeps its CPU from whoever has a lower priority.
+    fn outranking_spinner(&self, id: usize) -> Option<usize> {
+        if !self.statics.rt {
+            return None;
+        }
+        let prio = self.prio(id);
+        let here =
+            |other: &usize| self.statics.entities[*other].cpu == self.statics.entities[id].cpu;
+        let spins = |other: &usize| {
+            let wait = self.entities[*other].wait;
+            wait.is_some_and(|w| w.how < 10 && !w.woken)
+        };
+        (0..self.entities.len())
+            .filter(|&other| other != id)
+            .filter(here)
+            .filter(spins)
+            .find(|&other| self.prio(other) > prio)
+    }
+
+    /// The priority in force: a holder of sleeping locks has that of the highest who waits for one of them.
+    fn prio(&self, id: usize) -> u8 {
+        let mut heirs = 1u64 << id;
+        loop {
+            let waits = |e: &Entity| {
+                let wait = e.wait.filter(|w| w.how == 10);
+                wait.is_some_and(|w| self.holders(w.res) & heirs != 0)
+            };
+            let all = self.entities.iter().enumerate();
+            let more = all
+                .filter(|(_, e)| waits(e))
+                .fold(heirs, |s, (n, _)| s | 1 << n);
+            if more == heirs {
+                let set = (0..self.entities.len()).filter(|&n| heirs & 1 << n != 0);
+                return set
+                    .map(|n| self.statics.entities[n].prio)
+                    .max()
+                    .unwrap_or(0);
+            }
+            heirs = more;
+        }
     }
 
     fn begins(&mut self, id: usize) -> Result<(), String> {

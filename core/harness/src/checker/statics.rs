@@ -14,6 +14,8 @@ pub struct EntityFacts {
     pub kind: EntityKind,
     /// How often it fires by itself.
     pub times: u16,
+    /// Its priority on PREEMPT_RT.
+    pub prio: u8,
 }
 
 /// What the checker knows of a resource.
@@ -47,6 +49,7 @@ impl Statics {
             cpu: e.cpu().0,
             kind: e.kind(),
             times: e.times(),
+            prio: e.prio(),
         });
         let resources = machine.resources().iter().map(|r| ResourceFacts {
             name: r.name().to_owned(),

@@ -143,6 +143,7 @@ fn spec(program: &Program, roles: &Roles) -> MmSpec {
         memcgs: memcgs.collect(),
         kswapds: vec![roles.find(Role::Kswapd)],
         release_worker: roles.find(Role::ReleaseWorker),
+        hotplug: super::hotplug::rebuilds(program),
         bounds: Bounds::MODEL,
         ..MmSpec::default()
     }

@@ -7,9 +7,10 @@ use super::lock::{How, Irq, Lock, LockKind};
 use super::map::LockMap;
 use super::wait_queue::WaitQueue;
 use crate::lockdep_events::{self as lockdep, Acquire, Map};
+use crate::rt::event::fact;
 use crate::rt::{
-    Entity, EntityId, EventKind, IrqFlags, Machine, Needs, OpKind, ResId, ResKind, Wait, WaitHow,
-    current, record,
+    Entity, EntityId, EventKind, Fact, IrqFlags, Machine, Needs, OpKind, ResId, ResKind, Wait,
+    WaitHow, current, record,
 };
 use crate::rules::Printk;
 use ksplat_lockdep::{KeyInfo, LockType, Read, WaitType};
@@ -232,8 +233,10 @@ impl Consoles {
         };
         lockdep::acquire(e, self.legacy, anywhere);
         r.holders.fetch_or(e.id().bit(), SeqCst);
+        fact(e, Fact::Gets, self.writing, 0);
         write();
         r.holders.fetch_and(!e.id().bit(), SeqCst);
+        fact(e, Fact::Gives, self.writing, 0);
         lockdep::release(e, self.legacy);
         self.owner.release();
         self.printing.fetch_and(!e.id().bit(), SeqCst);

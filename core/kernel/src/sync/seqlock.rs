@@ -2,9 +2,10 @@
 
 use super::lock::{How, Irq, Lock, LockKind};
 use crate::lockdep_events::{self as lockdep, Acquire, Map};
+use crate::rt::event::fact;
 use crate::rt::{
-    Current, Entity, EventKind, IrqFlags, Machine, Needs, OpKind, ResId, ResKind, Wait, WaitHow,
-    current, record,
+    Current, Entity, EventKind, Fact, IrqFlags, Machine, Needs, OpKind, ResId, ResKind, Wait,
+    WaitHow, current, record,
 };
 use ksplat_lockdep::Key;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
@@ -95,7 +96,9 @@ impl Seqlock {
             format!("write_seqcount_begin {}", m.resource(self.res).name())
         });
         let r = m.resource(self.res);
-        if self.count.fetch_add(1, SeqCst) % 2 == 1 {
+        if self.count.fetch_add(1, SeqCst).is_multiple_of(2) {
+            fact(e, Fact::Gets, self.res, 0);
+        } else {
             m.state_break("seqcount-nested-writer", || {
                 format!(
                     "{} begins to write {} while it is written",
@@ -137,6 +140,9 @@ impl Seqlock {
             return;
         }
         r.holders.fetch_and(!e.id().bit(), SeqCst);
+        if r.holders.load(Relaxed) == 0 {
+            fact(e, Fact::Gives, self.res, 0);
+        }
         self.count.fetch_add(1, SeqCst);
         e.count_held(-1);
         m.changed(e, false);
