@@ -228,13 +228,14 @@ fn print_case(json: bool, file: &str, program: &Program, result: &CaseResult) {
         state,
         result.judgement.verdict.word(),
         search.schedules,
-        if search.exhaustive { " all" } else { "" },
-    );
-    if let Some((guard, after)) = result.judgement.guard {
-        println!(
-            "{:<24}   prevented by guard {guard}: without it, a stop after {after} schedules",
+        if result.judgement.every_schedule.is_some() {
+            " all"
+        } else {
             ""
-        );
+        },
+    );
+    for line in because(result) {
+        println!("{:<24}   {line}", "");
     }
     for differs in &result.differs {
         println!("{:<24}   DIFFERS: {differs}", "");
@@ -248,6 +249,33 @@ fn print_case(json: bool, file: &str, program: &Program, result: &CaseResult) {
             );
         }
     }
+}
+
+/// What a verdict rests on, in a line each.
+fn because(result: &CaseResult) -> Vec<String> {
+    let j = &result.judgement;
+    let mut out = Vec::new();
+    if let Some(g) = &j.guard {
+        out.push(format!(
+            "prevented by guard {}: without it {} after {} schedules",
+            g.setting.name(),
+            g.stop,
+            g.schedules
+        ));
+    }
+    if let Some(g) = &j.gate {
+        out.push(format!(
+            "behind the gate {}={}: {} after {} schedules",
+            g.setting.name(),
+            g.setting.value(),
+            g.stop,
+            g.schedules
+        ));
+    }
+    if let Some(wanted) = j.wanted {
+        out.push(wanted.to_owned());
+    }
+    out
 }
 
 fn indent(text: &str) -> String {
@@ -273,7 +301,7 @@ fn print_json(file: &str, program: &Program, result: &CaseResult) {
         report: of(ksplat_harness::finding::Signature::is_report),
         state: of(ksplat_harness::finding::Signature::is_state),
         verdict: result.judgement.verdict.word(),
-        guard: result.judgement.guard.map(|g| g.0),
+        guard: result.judgement.guard.as_ref().map(|g| g.setting.name()),
         schedules: search.schedules,
         exhaustive: search.exhaustive,
         given_up: search.given_up,

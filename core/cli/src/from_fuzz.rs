@@ -1,9 +1,9 @@
 //! `ksplat from-fuzz`: an input of a fuzz target as a program.
 
 use crate::options::{RuleOptions, bad_input};
-use crate::save::write_whole;
 use ksplat_harness::check::Found;
 use ksplat_harness::fuzz::{Input, execute};
+use ksplat_harness::hunt::write_whole;
 use ksplat_harness::program::{self, Schedule};
 use ksplat_harness::reproducer::{reproducer, to_text};
 use ksplat_harness::rules::laid_over;
@@ -55,7 +55,7 @@ pub fn run(args: &Args) -> ExitCode {
     };
     match write_whole(output, text.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => bad_input(&format!("{}: {error}", output.display())),
+        Err(error) => bad_input(&error.to_string()),
     }
 }
 

@@ -1,7 +1,9 @@
 //! `ksplat lockdep`: executes lock programs and compares with recorded answers.
 
 use clap::ValueEnum;
-use ksplat_harness::lockdep::{Answer, Difference, Event, Missed, Row, Runner, run_file, run_rows};
+use ksplat_harness::lockdep::{
+    Answer, Difference, Event, Missed, Row, Runner, SearchMode, run_file, run_rows,
+};
 use serde::Serialize;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -99,37 +101,19 @@ enum Task {
     },
 }
 
-struct Command<'a, W> {
+struct Command<'a, W, E> {
     args: &'a Args,
     out: W,
+    err: E,
     task: Task,
     bad_input: bool,
 }
 
 /// Runs the command.
 pub fn run(args: &Args) -> ExitCode {
-    let mode = match args.search {
-        Search::Kernel => ksplat_harness::lockdep::SearchMode::Kernel,
-        Search::Complete => ksplat_harness::lockdep::SearchMode::Complete,
-    };
-    let task = match args.missed {
-        true => Task::Missed {
-            search: Box::default(),
-            summary: MissedSummary::default(),
-        },
-        false => Task::Compare {
-            runner: Box::new(Runner::new(mode)),
-            summary: Summary::default(),
-        },
-    };
-    let mut command = Command {
-        args,
-        out: BufWriter::new(io::stdout().lock()),
-        task,
-        bad_input: false,
-    };
-    match command.all() {
-        Ok(status) => status,
+    let out = BufWriter::new(io::stdout().lock());
+    match Command::new(args, out, io::stderr().lock()).all() {
+        Ok(status) => ExitCode::from(status),
         // Whoever reads the output has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
@@ -139,17 +123,42 @@ pub fn run(args: &Args) -> ExitCode {
     }
 }
 
-impl<W: Write> Command<'_, W> {
-    fn all(&mut self) -> io::Result<ExitCode> {
+impl<'a, W: Write, E: Write> Command<'a, W, E> {
+    fn new(args: &'a Args, out: W, err: E) -> Self {
+        let mode = match args.search {
+            Search::Kernel => SearchMode::Kernel,
+            Search::Complete => SearchMode::Complete,
+        };
+        let task = match args.missed {
+            true => Task::Missed {
+                search: Box::default(),
+                summary: MissedSummary::default(),
+            },
+            false => Task::Compare {
+                runner: Box::new(Runner::new(mode)),
+                summary: Summary::default(),
+            },
+        };
+        Self {
+            args,
+            out,
+            err,
+            task,
+            bad_input: false,
+        }
+    }
+
+    /// Does it all and gives the exit status.
+    fn all(&mut self) -> io::Result<u8> {
         for file in &self.args.files {
             self.file(file)?;
         }
         let agreed = self.summarise()?;
         self.out.flush()?;
         Ok(match (self.bad_input, agreed) {
-            (true, _) => ExitCode::from(2),
-            (false, false) => ExitCode::from(1),
-            (false, true) => ExitCode::SUCCESS,
+            (true, _) => 2,
+            (false, false) => 1,
+            (false, true) => 0,
         })
     }
 
@@ -168,7 +177,7 @@ impl<W: Write> Command<'_, W> {
         written?;
         if let Err(error) = read {
             self.out.flush()?;
-            eprintln!("{name}: {error}");
+            writeln!(self.err, "{name}: {error}")?;
             self.bad_input = true;
         }
         Ok(())
@@ -184,8 +193,7 @@ impl<W: Write> Command<'_, W> {
                     Task::Missed { summary, .. } => summary.malformed += 1,
                 }
                 self.out.flush()?;
-                eprintln!("{file}:{line}: {error}");
-                Ok(())
+                writeln!(self.err, "{file}:{line}: {error}")
             }
         }
     }
@@ -296,4 +304,97 @@ fn missed(
     }
     writeln!(out, "{file}:{line}: {}", row.program.id)?;
     writeln!(out, "{missed}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    /// Exit status, standard output and standard error for a file with this content.
+    fn ksplat(name: &str, content: &str, flags: &[&str]) -> (u8, String, String) {
+        let path =
+            std::env::temp_dir().join(format!("ksplat-lockdep-{}-{name}", std::process::id()));
+        std::fs::write(&path, content).expect("a writable temporary directory");
+        let file = path.to_str().expect("a path in UTF-8");
+        let cli = Cli::parse_from(["ksplat", file].iter().chain(flags));
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let status = Command::new(&cli.args, &mut out, &mut err)
+            .all()
+            .expect("memory does not fail");
+        std::fs::remove_file(&path).expect("it was there");
+        let text = |bytes| {
+            String::from_utf8(bytes)
+                .expect("UTF-8")
+                .replace(file, "FILE")
+        };
+        (status, text(out), text(err))
+    }
+
+    const PROGRAM: &str =
+        r#"{"id":"x","classes":{"A":"spin"},"locks":{"a":"A"},"ops":["L a","L a"]"#;
+
+    #[test]
+    fn answers_are_rows() {
+        let (status, out, err) = ksplat("answer", &format!("{PROGRAM}}}\n"), &[]);
+        assert_eq!((status, err.as_str()), (0, ""));
+        let answer: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+        assert_eq!(
+            (&answer["id"], &answer["verdict"], &answer["op"]),
+            (&"x".into(), &"recursive".into(), &1.into())
+        );
+        assert_eq!(answer["graph"]["usage"]["A"][0], "HARDIRQ-ON-W");
+        assert_eq!(answer["detail"]["same_instance"], "1");
+    }
+
+    #[test]
+    fn agreement_and_difference() {
+        let agree = format!(r#"{PROGRAM},"verdict":"recursive","op":1}}"#);
+        assert_eq!(
+            ksplat("agree", &agree, &[]),
+            (0, "agree 1 of 1\n".into(), String::new())
+        );
+        let differ = format!(r#"{PROGRAM},"verdict":"ok","op":-1}}"#);
+        let (status, out, _) = ksplat("differ", &format!("{agree}\n{differ}"), &[]);
+        let lines = "FILE:2: x\n    verdict: expected \"ok\", got \"recursive\"\n    op: expected -1, got 1\nagree 1 of 2\n";
+        assert_eq!((status, out.as_str()), (1, lines));
+        let (status, out, _) = ksplat("json", &differ, &["--json"]);
+        assert_eq!(status, 1);
+        let last: serde_json::Value =
+            serde_json::from_str(out.lines().last().expect("a summary")).expect("JSON");
+        assert_eq!((&last["agree"], &last["rows"]), (&0.into(), &1.into()));
+    }
+
+    #[test]
+    fn malformed_rows_are_named_and_the_rest_is_done() {
+        let bad = PROGRAM.replace("L a\",\"L a", "L a\",\"M a");
+        let good = format!(r#"{PROGRAM},"verdict":"recursive"}}"#);
+        let (status, out, err) = ksplat("bad", &format!("{bad}}}\nnonsense\n\n{good}\n"), &[]);
+        assert_eq!((status, out.as_str()), (2, "agree 1 of 1\n"));
+        assert_eq!(
+            err,
+            "FILE:1: ops[1] `M a`: unknown operation `M`\nFILE:2: expected ident at column 2\n"
+        );
+    }
+
+    #[test]
+    fn a_missing_or_damaged_file_is_bad_input() {
+        let damaged = "\u{1f}";
+        let cli = Cli::parse_from(["ksplat", "/nonexistent/rows"]);
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        assert_eq!(
+            Command::new(&cli.args, &mut out, &mut err)
+                .all()
+                .expect("memory"),
+            2
+        );
+        assert!(String::from_utf8_lossy(&err).starts_with("/nonexistent/rows: "));
+        assert_eq!(ksplat("damaged", damaged, &[]).0, 2);
+    }
 }

@@ -1,8 +1,11 @@
 //! The `ksplat` command: settles arguments about locking under memory reclaim.
 
+mod bisect;
 mod check;
+mod explain;
 mod files;
 mod from_fuzz;
+mod hunt;
 mod lockdep;
 mod matrix;
 mod minimize;
@@ -33,6 +36,12 @@ enum Command {
     Replay(replay::Args),
     /// Explore scenario by variant and compare with the expected matrix, cell by cell
     Matrix(matrix::Args),
+    /// Argue a verdict in full: bounds, story, why lockdep says what it says, what the finding needs
+    Explain(explain::Args),
+    /// Find the release, switch and commit that brings a finding or takes it away, and what that costs
+    Bisect(bisect::Args),
+    /// Generate programs, explore them, keep, confirm and reduce what is new
+    Hunt(hunt::Args),
     /// Reduce a program and its schedule to the smallest that still shows a finding
     Minimize(minimize::Args),
     /// Convert an input of a fuzz target to a program
@@ -55,6 +64,9 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Matrix(args) => matrix::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Bisect(args) => bisect::run(&args),
+        Command::Hunt(args) => hunt::run(&args),
         Command::Minimize(args) => minimize::run(&args),
         Command::FromFuzz(args) => from_fuzz::run(&args),
         Command::Lockdep(args) => lockdep::run(&args),

@@ -1,9 +1,10 @@
 //! `ksplat minimize`: the smallest program and the calmest schedule that still show a finding.
 
 use crate::options::bad_input;
-use crate::{files, progress, save};
+use crate::{files, progress};
 use ksplat_harness::check::{Bounds, Search, search};
 use ksplat_harness::finding::Signature;
+use ksplat_harness::hunt::write_whole;
 use ksplat_harness::minimise::{Options, minimise};
 use ksplat_harness::program::Program;
 use ksplat_harness::reproducer::{named_signature, replay, to_text};
@@ -58,8 +59,8 @@ pub fn run(args: &Args) -> ExitCode {
     let Some(out) = &args.out else {
         return crate::output::print(&text);
     };
-    if let Err(error) = save::write_whole(out, text.as_bytes()) {
-        return bad_input(&format!("{}: {error}", out.display()));
+    if let Err(error) = write_whole(out, text.as_bytes()) {
+        return bad_input(&error.to_string());
     }
     let operations = text.lines().count();
     crate::output::print(&format!(

@@ -14,3 +14,13 @@ pub fn bar(n: usize) -> ProgressBar {
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::with_draw_target(Some(n as u64), target).with_style(style)
 }
+
+/// A message on standard error that changes while work goes on; invisible where that is no terminal.
+pub fn spinner() -> ProgressBar {
+    let target = if std::io::stderr().is_terminal() {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
+    ProgressBar::with_draw_target(None, target).with_style(ProgressStyle::default_spinner())
+}

@@ -2,9 +2,9 @@
 
 use ksplat_harness::check::CaseResult;
 use ksplat_harness::finding::Signature;
+use ksplat_harness::hunt::write_whole;
 use ksplat_harness::program::{Program, RulesText};
 use ksplat_harness::reproducer::{reproducer, to_text};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 /// Writes a reproducer of every finding of a case into `dir`.
@@ -26,7 +26,7 @@ pub fn save(
             signature,
         ));
         let text = to_text(&reproducer(program, under, signature, found), signature);
-        write_whole(&path, text.as_bytes()).map_err(|e| format!("{}: {e}", path.display()))?;
+        write_whole(&path, text.as_bytes()).map_err(|e| e.to_string())?;
         saved.push(path);
     }
     Ok(saved)
@@ -47,21 +47,4 @@ fn file_name(program: &str, rules: &str, signature: &Signature) -> String {
         .collect();
     name.truncate(120);
     format!("{name}.splat")
-}
-
-/// Writes beside the target first, so that a full disk or a kill leaves the old file or none.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let beside = path.with_extension("splat.partial");
-    let written = std::fs::File::create(&beside).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    match written.and_then(|()| std::fs::rename(&beside, path)) {
-        Ok(()) => Ok(()),
-        Err(error) => {
-            // The error of writing is the one to tell.
-            let _ = std::fs::remove_file(&beside);
-            Err(error)
-        }
-    }
 }

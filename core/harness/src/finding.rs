@@ -55,7 +55,8 @@ pub const fn stop_word(kind: StopKind) -> &'static str {
     }
 }
 
-/// The resources of the cycle, beginning with the smallest name, so that where the telling began does not matter.
+/// The resources of the cycle, beginning with the smallest name, so that where the telling began does not matter. Where
+/// there is no cycle, what the last wait is for: who else waits behind it is the schedule's business.
 #[must_use]
 pub fn stop_signature(machine: &Machine, stop: &Stop) -> Signature {
     let name = |w: &StuckWait| match w.wait {
@@ -63,12 +64,22 @@ pub fn stop_signature(machine: &Machine, stop: &Stop) -> Signature {
         None => format!("cpu{}", machine.entity(w.waiter).cpu().0),
     };
     let mut names: Vec<String> = stop.waits.iter().map(name).collect();
+    if !closes(stop) {
+        names.drain(..names.len().saturating_sub(1));
+    }
     let smallest = (0..names.len()).min_by_key(|&i| {
         let (head, tail) = names.split_at(i);
         tail.iter().chain(head).cloned().collect::<Vec<_>>()
     });
     names.rotate_left(smallest.unwrap_or(0));
     Signature(format!("stop/{}/{}", stop_word(stop.kind), names.join(">")))
+}
+
+/// Whether the waits of a stop lead around to the first.
+#[must_use]
+pub fn closes(stop: &Stop) -> bool {
+    let ends = stop.waits.first().zip(stop.waits.last());
+    ends.is_some_and(|(first, last)| last.needs & first.waiter.bit() != 0)
 }
 
 /// The kind of report and the class it is about; for a cycle its classes, whichever of them closed it.

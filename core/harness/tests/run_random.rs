@@ -1,6 +1,7 @@
 //! Random programs: no fault of the machine, and the same execution on the deterministic runtime and under shuttle.
 
 use arbitrary::{Arbitrary, Unstructured};
+use ksplat_harness::checker::{check, rejected};
 use ksplat_harness::explore::Random;
 use ksplat_harness::program::{Program, print, repair};
 use ksplat_harness::rules::machine_rules;
@@ -163,4 +164,31 @@ fn random_programs_never_fault_the_machine() {
     }
     assert!(given_up < 10_000, "{given_up} given up");
     assert!(found > 1_000, "{found} with a finding");
+}
+
+#[test]
+fn the_checker_accepts_what_random_programs_show() {
+    let mut executor = Deterministic::new();
+    let mut accepted = 0;
+    for seed in 0..3_000 {
+        let program = program(seed);
+        let litmus = litmus(&program);
+        litmus.machine().set_recording(true);
+        let (outcome, story) = recorded(|| litmus.run(&mut executor, &mut Random::new(seed)));
+        let opinions = check(litmus.machine(), &story, &outcome);
+        accepted += opinions.len();
+        if let Some(why) = rejected(&opinions) {
+            let log: String = story
+                .iter()
+                .map(|m| {
+                    format!(
+                        "{} {} {} fact {} res {} set {} how {}: {}\n",
+                        m.step, m.task, m.kind, m.fact, m.res, m.set, m.how, m.text
+                    )
+                })
+                .collect();
+            panic!("seed {seed}: {why}\n{}\n{log}{outcome:#?}", print(&program));
+        }
+    }
+    assert!(accepted > 1_000, "only {accepted} findings");
 }

@@ -81,7 +81,7 @@ impl Case {
         if bounds.runtime != Runtime::Threads {
             confirm_all(&litmus, &mut search);
         }
-        let judgement = judge(program, &rules, bounds, &search);
+        let judgement = judge(program, &text, &litmus, bounds, &mut search);
         let mut differs = self
             .expect
             .as_ref()

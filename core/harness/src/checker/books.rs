@@ -111,6 +111,7 @@ impl<'a> Books<'a> {
             Fact::Goes => self.entities[id].wait = None,
             Fact::Wakes => self.wakes(m.res),
             Fact::Raises => self.raises(m.set)?,
+            Fact::Calms => self.calms(m.set),
             _ => {}
         }
         Ok(())
@@ -168,14 +169,14 @@ impl<'a> Books<'a> {
 
     /// Who has to leave the CPU before the entity can have it.
     pub(super) fn obstacle(&self, id: usize) -> Option<usize> {
+        if let Some(spinner) = self.outranked(id) {
+            return Some(spinner);
+        }
         let cpu = self.cpus.get(&self.statics.entities[id].cpu)?;
         let handler = self.statics.is_handler(id);
         if let Some(&top) = cpu.handlers.last() {
             let nests = handler && !cpu.handlers.contains(&id) && !self.entities[top].irqs_off;
             return (top != id && !nests).then_some(top);
-        }
-        if let Some(spinner) = self.outranking_spinner(id) {
-            return Some(spinner);
         }
         let curr = cpu.curr.filter(|&c| c != id)?;
         let e = &self.entities[curr];
@@ -187,50 +188,50 @@ impl<'a> Books<'a> {
         keeps.then_some(curr)
     }
 
-    /// On PREEMPT_RT a spinner keeps its CPU from whoever has a lower priority.
-    fn outranking_spinner(&self, id: usize) -> Option<usize> {
+    /// A spinner of higher priority on the entity's CPU, on PREEMPT_RT.
+    fn outranked(&self, id: usize) -> Option<usize> {
         if !self.statics.rt {
             return None;
         }
-        let prio = self.prio(id);
-        let here =
-            |other: &usize| self.statics.entities[*other].cpu == self.statics.entities[id].cpu;
-        let spins = |other: &usize| {
-            let wait = self.entities[*other].wait;
-            wait.is_some_and(|w| w.how < 10 && !w.woken)
-        };
-        (0..self.entities.len())
-            .filter(|&other| other != id)
-            .filter(here)
-            .filter(spins)
-            .find(|&other| self.prio(other) > prio)
+        let mine = self.prio(id);
+        let cpu = self.statics.entities[id].cpu;
+        let spins = |e: &Entity| e.wait.is_some_and(|w| w.how < 10 && !w.woken);
+        (0..self.entities.len()).find(|&s| {
+            s != id
+                && !self.entities[s].ended
+                && self.statics.entities[s].cpu == cpu
+                && spins(&self.entities[s])
+                && self.prio(s) > mine
+        })
     }
 
-    /// The priority in force: a holder of sleeping locks has that of the highest who waits for one of them.
+    /// The priority in force: waiters for a sleeping lock lend theirs to who holds it.
     fn prio(&self, id: usize) -> u8 {
         let mut heirs = 1u64 << id;
         loop {
-            let waits = |e: &Entity| {
+            let lends = |e: &Entity| {
                 let wait = e.wait.filter(|w| w.how == 10);
                 wait.is_some_and(|w| self.holders(w.res) & heirs != 0)
             };
             let all = self.entities.iter().enumerate();
             let more = all
-                .filter(|(_, e)| waits(e))
-                .fold(heirs, |s, (n, _)| s | 1 << n);
+                .filter(|(_, e)| !e.ended && lends(e))
+                .fold(heirs, |s, (i, _)| s | 1 << i);
             if more == heirs {
-                let set = (0..self.entities.len()).filter(|&n| heirs & 1 << n != 0);
-                return set
-                    .map(|n| self.statics.entities[n].prio)
-                    .max()
-                    .unwrap_or(0);
+                break;
             }
             heirs = more;
         }
+        let all = self.statics.entities.iter().enumerate();
+        all.filter(|(i, _)| heirs & 1 << i != 0)
+            .map(|(_, e)| e.prio)
+            .max()
+            .unwrap_or(0)
     }
 
     fn begins(&mut self, id: usize) -> Result<(), String> {
         let irq = self.statics.entities[id].kind == EntityKind::HardIrq;
+        let softirq = self.statics.entities[id].kind == EntityKind::SoftIrq;
         let e = &mut self.entities[id];
         if e.busy {
             return Err(format!("{} begins twice", self.statics.entity(id)));
@@ -242,7 +243,11 @@ impl<'a> Books<'a> {
             ));
         }
         e.busy = true;
-        e.pending = e.pending.saturating_sub(u64::from(irq));
+        e.pending = if softirq {
+            0
+        } else {
+            e.pending.saturating_sub(u64::from(irq))
+        };
         Ok(())
     }
 
@@ -255,7 +260,7 @@ impl<'a> Books<'a> {
             ));
         }
         e.busy = false;
-        e.ended = self.statics.entities[id].kind != EntityKind::HardIrq;
+        e.ended = !self.statics.is_raised(id);
         (e.atomic, e.irqs_off) = (false, false);
         let cpu = self.cpus.entry(self.statics.entities[id].cpu).or_default();
         if cpu.handlers.last() == Some(&id) {
@@ -345,7 +350,8 @@ impl<'a> Books<'a> {
 
     fn waits(&mut self, id: usize, m: &Moment) -> Result<(), String> {
         let holders = self.holders(m.res);
-        if m.how % 10 == 0 && holders == 0 && self.queued_writers(m.res).next().is_none() {
+        let lock = self.entities[id].asks.is_some_and(|(res, _)| res == m.res);
+        if m.how % 10 == 0 && lock && holders == 0 && self.queued_writers(m.res).next().is_none() {
             return Err(format!(
                 "{} waits for the holders of {}, which is free",
                 self.statics.entity(id),
@@ -369,6 +375,12 @@ impl<'a> Books<'a> {
         let waiting = self.entities.iter_mut().filter_map(|e| e.wait.as_mut());
         for wait in waiting.filter(|w| w.res == res) {
             wait.woken = true;
+        }
+    }
+
+    fn calms(&mut self, set: u64) {
+        if let Some(e) = self.entities.get_mut(set.trailing_zeros() as usize) {
+            e.pending = 0;
         }
     }
 

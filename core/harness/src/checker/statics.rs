@@ -14,8 +14,10 @@ pub struct EntityFacts {
     pub kind: EntityKind,
     /// How often it fires by itself.
     pub times: u16,
-    /// Its priority on PREEMPT_RT.
+    /// Its real-time priority.
     pub prio: u8,
+    /// Who may raise it.
+    pub raisers: u64,
 }
 
 /// What the checker knows of a resource.
@@ -50,6 +52,7 @@ impl Statics {
             kind: e.kind(),
             times: e.times(),
             prio: e.prio(),
+            raisers: e.raisers(),
         });
         let resources = machine.resources().iter().map(|r| ResourceFacts {
             name: r.name().to_owned(),
@@ -81,7 +84,13 @@ impl Statics {
     /// Whether the entity borrows its CPU from a task.
     #[must_use]
     pub fn is_handler(&self, id: usize) -> bool {
-        !self.rt && self.entities[id].kind == EntityKind::HardIrq
+        !self.rt && self.is_raised(id)
+    }
+
+    /// Whether the entity runs when it is raised.
+    #[must_use]
+    pub fn is_raised(&self, id: usize) -> bool {
+        self.entities[id].kind.is_raised()
     }
 
     /// The resources with their numbers by name.

@@ -4,7 +4,7 @@ use super::books::{Books, Waiting};
 use super::statics::Statics;
 use super::{Basis, Rejection};
 use crate::story::Moment;
-use ksplat_kernel::rt::{EntityKind, Stop, StopKind, StuckWait, wait_code};
+use ksplat_kernel::rt::{Stop, StopKind, StuckWait, wait_code};
 
 /// Checks a claimed stop against the log of its execution.
 pub(super) fn check(
@@ -61,15 +61,19 @@ fn chain(books: &Books<'_>, blocked: u64, claim: &Stop) -> Result<(), Rejection>
 impl Books<'_> {
     /// Everybody who cannot go on whatever the others do, those at rest included.
     pub(super) fn blocked(&self) -> u64 {
-        let live = self.entities.iter().enumerate().filter(|(_, e)| !e.ended);
-        let mut blocked = live.fold(0, |s, (id, _)| s | 1u64 << id);
+        let all = self.entities.iter().enumerate();
+        // Who ended with something held never lets go of it.
+        let ended = all
+            .filter(|(_, e)| e.ended)
+            .fold(0, |s, (id, _)| s | 1u64 << id);
+        let mut blocked = (0..self.entities.len()).fold(0, |s, id| s | 1u64 << id);
         loop {
             let ids = 0..self.entities.len();
             let freed = ids
-                .filter(|&id| blocked & 1 << id != 0 && self.can_go(id, blocked))
+                .filter(|&id| blocked & !ended & 1 << id != 0 && self.can_go(id, blocked))
                 .fold(0, |s, id| s | 1u64 << id);
             if freed == 0 {
-                return blocked;
+                return blocked & !ended;
             }
             blocked &= !freed;
         }
@@ -81,9 +85,7 @@ impl Books<'_> {
             let e = &self.entities[id];
             match e.wait.filter(|w| !w.woken) {
                 Some(wait) => wait.how < 20,
-                None => {
-                    self.statics.entities[id].kind != EntityKind::HardIrq || e.busy || e.pending > 0
-                }
+                None => !self.statics.is_raised(id) || e.busy || e.pending > 0,
             }
         };
         let ids = 0..self.entities.len();
@@ -103,7 +105,8 @@ impl Books<'_> {
         if let Some((res, mode)) = e.asks.filter(|&(res, mode)| !self.available(res, mode)) {
             return self.lock_frees(id, res, mode, blocked);
         }
-        e.busy || self.statics.entities[id].kind != EntityKind::HardIrq || e.pending > 0
+        let raised = self.statics.entities[id].raisers & !blocked & !(1 << id) != 0;
+        e.busy || !self.statics.is_raised(id) || e.pending > 0 || raised
     }
 
     fn is_lock_wait(&self, wait: &Waiting) -> bool {
@@ -114,10 +117,14 @@ impl Books<'_> {
         let needs = self.needs(id, wait);
         match wait.how % 10 {
             0 => {
-                let mode = self.entities[id].asks.map_or(0, |(_, mode)| mode);
-                self.available(wait.res, mode) || self.lock_frees(id, wait.res, mode, blocked)
+                let asks = self.entities[id].asks.filter(|(res, _)| *res == wait.res);
+                let Some((res, mode)) = asks else {
+                    // No lock: something that nobody holds never becomes free.
+                    return needs != 0 && needs & (blocked | self.ended()) == 0;
+                };
+                self.available(res, mode) || self.lock_frees(id, res, mode, blocked)
             }
-            1 => needs & (blocked | self.ended()) == 0,
+            1 => needs != 0 && needs & (blocked | self.ended()) == 0,
             _ => needs & !blocked != 0,
         }
     }

@@ -1,5 +1,6 @@
 //! Confirms or refutes what lockdep reports: a stop whose cycle is the reported one, or the proof that there is none.
 
+use crate::check::probe::{ALL_SCHEDULES, EXHAUSTIVE};
 use crate::check::{Bounds, Found, Search, search};
 use crate::explore::StrategySpec;
 use crate::finding::Signature;
@@ -43,15 +44,27 @@ pub struct Decided {
 /// Directed executions before the exhaustive search begins.
 const DIRECTED: u64 = 200;
 
-/// Decides every report of a search. `most`: executions of the exhaustive search, per program.
+/// Decides every report of a search. `every_schedule`: executions after which what was found is known to be all there is.
 #[must_use]
-pub fn decide(litmus: &Litmus, found: &Search, seed: u64, most: u64) -> Vec<Decided> {
+pub fn decide(
+    litmus: &Litmus,
+    found: &Search,
+    seed: u64,
+    every_schedule: Option<u64>,
+) -> Vec<Decided> {
     let reports = found.found.iter().filter(|(s, _)| s.is_report());
     reports
         .filter_map(|(signature, f)| {
             let mut reports = f.outcome.reports.iter();
             let report = reports.find(|r| crate::finding::report_signature(r) == *signature)?;
-            Some(decide_one(litmus, found, signature, report, seed, most))
+            Some(decide_one(
+                litmus,
+                found,
+                signature,
+                report,
+                seed,
+                every_schedule,
+            ))
         })
         .collect()
 }
@@ -62,7 +75,7 @@ fn decide_one(
     signature: &Signature,
     report: &Report,
     seed: u64,
-    most: u64,
+    every_schedule: Option<u64>,
 ) -> Decided {
     let done = |decision, schedules| Decided {
         signature: signature.clone(),
@@ -76,11 +89,18 @@ fn decide_one(
     if let Some(known) = found.found.values().find(fits) {
         return done(Decision::Confirmed(Box::new(known.clone())), known.schedule);
     }
+    if let Some(executions) = every_schedule {
+        let refuted = Decision::Refuted {
+            executions,
+            stops_otherwise: found.stops(),
+        };
+        return done(refuted, executions);
+    }
     let mut tried = 0;
     let mut otherwise = found.stops();
     for (strategy, schedules) in [
         (StrategySpec::default(), DIRECTED),
-        (StrategySpec::Dfs, most),
+        (ALL_SCHEDULES, EXHAUSTIVE),
     ] {
         let exhaustive = strategy.is_exhaustive();
         let bounds = Bounds {

@@ -89,3 +89,31 @@ fn the_oracle_agrees_with_the_kernel_too() {
         disagreements.join("\n")
     );
 }
+
+/// The examples of `docs/lockdep-differences.md`.
+#[test]
+fn the_kernel_misses_the_three_examples() {
+    let path =
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../corpus/lockdep/differences.jsonl");
+    let mut missed = super::Missed::default();
+    let mut verdicts = Vec::new();
+    run_file(&path, |line, event| match event {
+        Event::Row(row) => {
+            let missed = missed
+                .look(&row.program)
+                .unwrap_or_else(|| panic!("line {line}: no difference"));
+            verdicts.push((missed.kernel.verdict, missed.complete.verdict));
+            assert!(!missed.paths.is_empty());
+        }
+        Event::Malformed(error) => panic!("{line}: {error}"),
+    })
+    .expect("readable");
+    assert_eq!(
+        verdicts,
+        [
+            ("ok", "circular"),
+            ("ok", "circular"),
+            ("ok", "irq-inversion")
+        ]
+    );
+}

@@ -317,7 +317,7 @@ mod tests {
     fn mutated_recorded_programs_hold_what_must_hold() {
         let mut judge = Judge::default();
         for (seed, row) in super::super::corpus_tests::all_rows().enumerate() {
-            if seed % 12 == 0 {
+            if seed.is_multiple_of(12) {
                 let program = mutated(&row.program, seed as u64);
                 if let Err(error) = judge.judge(&program) {
                     panic!(

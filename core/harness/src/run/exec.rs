@@ -169,9 +169,13 @@ impl World {
             Do::MightSleep => e.might_sleep(),
             Do::CondResched | Do::Schedule => {
                 e.might_sleep();
+                self.plug_verb(what);
                 e.point(OpKind::Yield, ResId::NONE);
             }
-            Do::Msleep => e.nap(),
+            Do::Msleep => {
+                self.plug_verb(what);
+                e.nap();
+            }
             Do::CpuRelax => e.point(OpKind::Yield, ResId::NONE),
             Do::RcuBarrier => self.rcu.barrier(),
             Do::Printk | Do::LockdepPrints => self.printk(),
@@ -219,7 +223,11 @@ impl World {
                 self.block(block, f);
                 self.consoles.deferred_exit();
             }
-            Scope::Plug => self.block(block, f),
+            Scope::Plug => {
+                self.plug_verb(Do::BlkStartPlug);
+                self.block(block, f);
+                self.plug_verb(Do::BlkFinishPlug);
+            }
         }
     }
 

@@ -1,11 +1,22 @@
 //! What a running body has of its own: its variables, its mask, what it has to restore.
 
-use ksplat_kernel::mm::Scope;
+use ksplat_kernel::mm::{Element, Page, Scope};
 use ksplat_kernel::rt::IrqFlags;
 use smallvec::SmallVec;
 
 /// Memory that a variable holds, or nothing.
-pub type Holding = Option<ksplat_kernel::mm::Page>;
+pub type Holding = Option<Held>;
+
+/// Memory and where it goes back to.
+#[derive(Clone, Copy, Debug)]
+pub enum Held {
+    /// The page allocator's.
+    Page(Page),
+    /// The page allocator's, and charged to a memcg.
+    Charged(Page, usize),
+    /// A memory pool's.
+    Element(Element),
+}
 
 /// A lock that a body took and did not give back yet.
 #[derive(Clone, Copy, Debug)]

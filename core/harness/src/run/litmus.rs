@@ -7,6 +7,7 @@ use super::roles::{Role, Roles};
 use super::unsupported::{Unsupported, unsupported};
 use super::vars::{Variable, Variables};
 use super::works::{Queue, QueueSpec, WorkItem, Works};
+use crate::program::decl::CompletesIn;
 use crate::program::handler::{FunctionKind, TaskFlag};
 use crate::program::{At, Program};
 use ksplat_kernel::rt::{
@@ -42,6 +43,7 @@ pub struct World {
     pub(super) softirqs: Softirqs,
     pub(super) consoles: Consoles,
     pub(super) memory: super::memory::Memory,
+    pub(super) io: super::writeback::Io,
     pub(super) accounting: Accounting,
     /// Bodies active inside each other, by entity.
     pub(super) depth: [AtomicU8; MAX_ENTITIES],
@@ -95,13 +97,14 @@ impl Litmus {
 
     /// Everything back to how an execution starts. The `run` methods do it.
     pub fn reset(&self) {
-        self.world.reset();
+        self.world.reset(&self.machine);
     }
 
     /// One execution on the deterministic runtime.
     pub fn run(&self, executor: &mut Deterministic, strategy: &mut dyn Strategy) -> Outcome {
         self.reset();
-        executor.run(&self.machine, &self.world, strategy)
+        let outcome = executor.run(&self.machine, &self.world, strategy);
+        self.world.left_behind(outcome)
     }
 
     /// One execution under shuttle, inside the closure that shuttle calls.
@@ -109,14 +112,16 @@ impl Litmus {
     #[must_use]
     pub fn run_in_shuttle(&self) -> Outcome {
         self.reset();
-        run_in_shuttle(&self.machine, &self.world)
+        self.world
+            .left_behind(run_in_shuttle(&self.machine, &self.world))
     }
 
     /// One execution on OS threads.
     #[must_use]
     pub fn run_on_threads(&self, seed: u64) -> Outcome {
         self.reset();
-        run_on_threads(&self.machine, &self.world, seed)
+        self.world
+            .left_behind(run_on_threads(&self.machine, &self.world, seed))
     }
 }
 
@@ -148,7 +153,8 @@ impl World {
         let rcu = Rcu::new(m);
         let softirqs = softirqs(m, program);
         let consoles = consoles(m, program, &roles);
-        let memory = super::memory::Memory::new(m, program, &roles);
+        let memory = super::memory::Memory::new(m, program, &roles, &reach);
+        let io = super::writeback::Io::new(m, program, &roles, &reach);
         let accounting = Accounting::new(m, &super::wb::spec(program, &roles));
         Self {
             program: program.clone(),
@@ -162,12 +168,13 @@ impl World {
             softirqs,
             consoles,
             memory,
+            io,
             accounting,
             depth: [const { AtomicU8::new(0) }; MAX_ENTITIES],
         }
     }
 
-    fn reset(&self) {
+    fn reset(&self, m: &Machine) {
         self.vars.reset();
         self.completions.iter().for_each(Completion::reset);
         self.works.reset();
@@ -177,6 +184,7 @@ impl World {
         self.consoles.reset();
         self.memory.reset();
         self.reset_accounting();
+        self.reset_io(m);
         self.depth.iter().for_each(|d| d.store(0, Relaxed));
     }
 }
@@ -213,15 +221,29 @@ fn works(m: &mut Machine, program: &Program, roles: &Roles, reach: &Reach) -> Wo
             rescuer: roles
                 .find(Role::Rescuer { queue: i })
                 .map_or(0, EntityId::bit),
-            queuers: on.fold(0, |s, (_, &who)| s | who),
+            queuers: on.fold(super::writeback::queuers(program, i), |s, (_, &who)| {
+                s | who
+            }),
         };
         queues.push(Queue::new(m, &spec, maps));
     }
     let items = program
         .works
         .iter()
-        .map(|w| WorkItem::new(m, &w.name.to_string(), w.queue.index(), maps))
-        .collect();
+        .map(|w| WorkItem::new(m, &w.name.to_string(), w.queue.index(), maps));
+    let mut items: Vec<WorkItem> = items.collect();
+    for d in program.devices.iter() {
+        let queue = match d.completes {
+            CompletesIn::Worker { queue } => queue.index(),
+            _ => usize::MAX,
+        };
+        items.push(WorkItem::new(
+            m,
+            &format!("completion of {}", d.name),
+            queue,
+            maps,
+        ));
+    }
     Works::new(queues, items)
 }
 
@@ -247,22 +269,26 @@ impl ksplat_kernel::rt::World for World {
         match self.roles.role(entity) {
             Role::Task(i) => self.task(i),
             Role::Irq(i) => self.body(&self.program.irqs.0[i].body, 0),
-            Role::Worker { queue } => self
-                .works
-                .serve(queue, |item| self.body(&self.program.works.0[item].body, 0)),
-            Role::Rescuer { queue } => self
-                .works
-                .rescue(queue, |item| self.body(&self.program.works.0[item].body, 0)),
+            Role::Worker { queue } => self.works.serve(queue, |item| self.run_work(item)),
+            Role::Rescuer { queue } => self.works.rescue(queue, |item| self.run_work(item)),
             Role::Softirq { cpu } => {
                 let work = |work| self.soft_work(work);
                 self.softirqs.run(&self.rcu, CpuId(cpu), work);
             }
             Role::IrqWork { .. } => self.consoles.irq_work(|| self.write_consoles()),
             Role::Printer => self.consoles.thread(|| self.write_consoles()),
+            Role::Device { device } => self.device_irq(device),
+            Role::Flusher => self.flusher(),
             Role::Kswapd => self.kswapd(),
             Role::WbSwitch => self.switch_worker(),
             Role::ReleaseWorker => self.release_worker(),
         }
+    }
+
+    fn about_to_sleep(&self, entity: EntityId) {
+        self.io
+            .writeback
+            .about_to_sleep(self, self.memory.mm(), entity);
     }
 
     fn check(&self, machine: &Machine) {

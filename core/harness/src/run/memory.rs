@@ -1,7 +1,9 @@
 //! Memory operations of programs: what they mean on the machine's allocator.
 
-use super::frame::{Frame, Holding};
+use super::frame::{Frame, Held, Holding};
 use super::litmus::World;
+use super::notifier;
+use super::reach::Reach;
 use super::roles::{Role, Roles};
 use crate::program::Program;
 use crate::program::decl::{PageBit, PageBits};
@@ -11,8 +13,8 @@ use crate::program::op::{Op, PageRef, Pressure as Forced, ReclaimOf, Source, Var
 use crate::program::verb::{Do, PageVerb};
 use crate::program::word::Word as _;
 use ksplat_kernel::mm::{
-    Bounds, Callbacks, Gfp, LruPage, LruSpec, MemcgSpec, Mm, MmSpec, PageFlags, PcpSpec, Pressure,
-    ShrinkerSpec, Watermarks, ZoneKind, ZoneSpec,
+    Bounds, Callbacks, Gfp, LruPage, LruSpec, MemcgSpec, MempoolSpec, Mm, MmSpec, PageFlags,
+    PcpSpec, Pressure, ShrinkerSpec, Watermarks, ZoneKind, ZoneSpec,
 };
 use ksplat_kernel::rt::{
     Entity, EntityId, EventKind, Machine, OpKind, ResId, ResKind, current, record,
@@ -33,8 +35,8 @@ pub struct Memory {
 
 impl Memory {
     /// The memory that a program describes.
-    pub fn new(m: &mut Machine, program: &Program, roles: &Roles) -> Self {
-        let mm = Mm::new(m, &spec(program, roles));
+    pub fn new(m: &mut Machine, program: &Program, roles: &Roles, reach: &Reach) -> Self {
+        let mm = Mm::new(m, &spec(program, roles, reach));
         let named = |name: &str| Gfp::by_name(name).unwrap_or(Gfp::NONE);
         let mut first_page = Vec::new();
         let mut pages = 0;
@@ -102,7 +104,7 @@ impl Memory {
     }
 }
 
-fn spec(program: &Program, roles: &Roles) -> MmSpec {
+fn spec(program: &Program, roles: &Roles, reach: &Reach) -> MmSpec {
     let zones: Vec<ZoneSpec> = program.machine.zones.iter().map(zone).collect();
     let main = normal_zone(&zones);
     let mut first = 0;
@@ -131,6 +133,11 @@ fn spec(program: &Program, roles: &Roles) -> MmSpec {
         limit: g.limit.map_or(u64::MAX / 2, u64::from),
         usage: u64::from(g.usage),
     });
+    let mempools = program.mempools.iter().map(|p| MempoolSpec {
+        name: p.name.to_string(),
+        size: u32::from(p.size),
+        enders: reach.frees,
+    });
     let pcp = program.machine.pcp.map(|p| PcpSpec {
         high: u32::from(p.high),
         batch: u32::from(p.batch),
@@ -141,6 +148,8 @@ fn spec(program: &Program, roles: &Roles) -> MmSpec {
         lru,
         shrinkers: shrinkers.collect(),
         memcgs: memcgs.collect(),
+        mempools: mempools.collect(),
+        address_spaces: notifier::spaces(program),
         kswapds: vec![roles.find(Role::Kswapd)],
         release_worker: roles.find(Role::ReleaseWorker),
         hotplug: super::hotplug::rebuilds(program),
@@ -233,6 +242,24 @@ impl Callbacks for World {
         1
     }
 
+    fn invalidate_range_start(&self, space: usize, gfp: Gfp) {
+        self.run_notifiers(space, gfp);
+    }
+
+    fn may_deadlock(&self, page: LruPage) -> bool {
+        self.io.writeback.may_deadlock(page.tag as usize)
+    }
+
+    fn write_page(&self, page: LruPage, gfp: Gfp) -> bool {
+        self.pageout(page, gfp)
+    }
+
+    fn remove_mapping(&self, page: LruPage) -> bool {
+        self.io
+            .writeback
+            .remove_mapping(&self.memory.mm, page.tag as usize)
+    }
+
     fn printk(&self) {
         self.print_in_rebuild();
     }
@@ -267,8 +294,8 @@ impl World {
                 }
             }
             Op::Free(var) => {
-                if let Some(page) = self.take(*var, f) {
-                    mm.free_pages(page);
+                if let Some(held) = self.take(*var, f) {
+                    self.give_back(held);
                 }
             }
             Op::MightAlloc(gfp) => {
@@ -305,39 +332,74 @@ impl World {
             }
             Op::Uncharge { memcg, pages } => mm.uncharge(memcg.index(), u64::from(*pages)),
             Op::Page(verb, page) => self.page_op(*verb, *page),
-            other => self.wb_op(other, f),
+            other => self.io_op(other, f),
         }
     }
 
     fn allocate(&self, source: &Source, mask: Gfp, forced: Forced) -> Holding {
         let mm = &self.memory.mm;
         match source {
-            Source::Pages { order } => mm.alloc_pages(self, mask, *order, pressure(forced)),
+            Source::Pages { order } => mm
+                .alloc_pages(self, mask, *order, pressure(forced))
+                .map(Held::Page),
             Source::Slab => {
                 record(EventKind::Alloc, || format!("kmalloc gfp {mask}"));
                 mm.might_alloc(mask);
-                self.account(mask)?;
-                mm.alloc_pages(self, mask, 0, pressure(forced))
+                let memcg = self.task_memcg().filter(|_| mask.has(Gfp::ACCOUNT));
+                self.charged(memcg, mask, forced)
             }
-            Source::Mempool(_) | Source::PageCache(_) => None,
+            Source::PageCache(mapping) => {
+                let allowed = self.program.mappings[*mapping].gfp;
+                let allowed = allowed.map_or(Gfp::HIGHUSER_MOVABLE, |base| {
+                    self.memory.bases[base as usize]
+                });
+                record(EventKind::Alloc, || {
+                    format!("page_cache_alloc gfp {mask}, the mapping allows {allowed}")
+                });
+                self.charged(self.task_memcg(), mask & allowed, forced)
+            }
+            Source::Mempool(pool) => mm
+                .mempool_alloc(self, pool.index(), mask, pressure(forced))
+                .map(Held::Element),
         }
     }
 
-    /// An accounted request is charged to the memcg of its task; `None`: the charge fails, and the request with it.
-    fn account(&self, mask: Gfp) -> Option<()> {
+    /// The memcg of the running task.
+    fn task_memcg(&self) -> Option<usize> {
         let Role::Task(task) = self.roles.role(current().id()) else {
-            return Some(());
+            return None;
         };
-        let Some(memcg) = self.program.tasks.0[task]
-            .memcg
-            .filter(|_| mask.has(Gfp::ACCOUNT))
-        else {
-            return Some(());
+        self.program.tasks.0[task].memcg.map(|g| g.index())
+    }
+
+    /// One page, charged to a memcg first; `None`: the charge fails, and the request with it, or there is no memory.
+    fn charged(&self, memcg: Option<usize>, mask: Gfp, forced: Forced) -> Holding {
+        let mm = &self.memory.mm;
+        let Some(memcg) = memcg else {
+            return mm
+                .alloc_pages(self, mask, 0, pressure(forced))
+                .map(Held::Page);
         };
-        self.memory
-            .mm
-            .try_charge(self, memcg.index(), mask, 1, Pressure::None)
-            .then_some(())
+        if !mm.try_charge(self, memcg, mask, 1, Pressure::None) {
+            return None;
+        }
+        let page = mm.alloc_pages(self, mask, 0, pressure(forced));
+        if page.is_none() {
+            mm.uncharge(memcg, 1);
+        }
+        page.map(|page| Held::Charged(page, memcg))
+    }
+
+    fn give_back(&self, held: Held) {
+        let mm = &self.memory.mm;
+        match held {
+            Held::Page(page) => mm.free_pages(page),
+            Held::Element(element) => mm.mempool_free(element),
+            Held::Charged(page, memcg) => {
+                mm.free_pages(page);
+                mm.uncharge(memcg, 1);
+            }
+        }
     }
 
     fn page_op(&self, verb: PageVerb, page: PageRef) {
@@ -367,7 +429,7 @@ impl World {
             Do::DrainAllPages => self.memory.mm.drain_all_pages(),
             Do::WakeupKswapd => self.memory.mm.wake_kswapd(0),
             Do::RebuildZonelists => self.memory.mm.rebuild_zonelists(self),
-            _ => {}
+            other => self.plug_verb(other),
         }
     }
 

@@ -7,6 +7,7 @@ mod litmus;
 mod locking;
 mod locks;
 mod memory;
+mod notifier;
 mod population;
 mod reach;
 mod roles;
@@ -15,6 +16,7 @@ mod vars;
 mod waits;
 mod wb;
 mod works;
+mod writeback;
 
 pub use exec::place;
 pub use litmus::{Litmus, MAX_STEPS, World};

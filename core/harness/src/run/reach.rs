@@ -4,7 +4,7 @@
 use super::roles::{Role, Roles};
 use crate::program::handler::FunctionKind;
 use crate::program::op::Op;
-use crate::program::verb::{Do, TimerVerb, WorkVerb};
+use crate::program::verb::{BatchVerb, Do, PageVerb, TimerVerb, WorkVerb};
 use crate::program::{Block, Program};
 use ksplat_kernel::rt::EntityId;
 
@@ -13,6 +13,10 @@ use ksplat_kernel::rt::EntityId;
 pub struct Effects {
     completions: Vec<bool>,
     queues: Vec<bool>,
+    pages: Vec<bool>,
+    batches: Vec<bool>,
+    devices: Vec<bool>,
+    frees: bool,
     variables: bool,
     /// It may enter reclaim, and with it any callback.
     reclaims: bool,
@@ -32,6 +36,14 @@ pub struct Reach {
     pub completions: Vec<u64>,
     /// By wait queue.
     pub queues: Vec<u64>,
+    /// By page declaration: who ends the writeback of its pages.
+    pub pages: Vec<u64>,
+    /// By batch: who submits or ends it.
+    pub batches: Vec<u64>,
+    /// By device: who serves it.
+    pub devices: Vec<u64>,
+    /// Who frees anything.
+    pub frees: u64,
     /// Flags and counters, all together.
     pub variables: u64,
     /// By work item: who may queue it.
@@ -56,6 +68,9 @@ impl Reach {
             works: vec![0; program.works.len()],
             irqs: vec![0; program.irqs.len()],
             timers: vec![0; program.timers.len()],
+            pages: vec![0; program.pages.len()],
+            batches: vec![0; program.batches.len()],
+            devices: vec![0; program.devices.len()],
             ..Self::default()
         };
         for (i, &role) in roles.all().iter().enumerate() {
@@ -75,6 +90,12 @@ impl Reach {
             }
             add(&mut reach.completions, &effects.completions, bit);
             add(&mut reach.queues, &effects.queues, bit);
+            add(&mut reach.pages, &effects.pages, bit);
+            add(&mut reach.batches, &effects.batches, bit);
+            add(&mut reach.devices, &effects.devices, bit);
+            if effects.frees {
+                reach.frees |= bit;
+            }
             if effects.variables {
                 reach.variables |= bit;
             }
@@ -93,6 +114,9 @@ fn effects_of(program: &Program, role: Role) -> Effects {
     let mut effects = Effects {
         completions: vec![false; program.completions.len()],
         queues: vec![false; program.wait_queues.len()],
+        pages: vec![false; program.pages.len()],
+        batches: vec![false; program.batches.len()],
+        devices: vec![false; program.devices.len()],
         functions: vec![false; program.functions.len()],
         timers: vec![false; program.timers.len()],
         irqs: vec![false; program.irqs.len()],
@@ -109,8 +133,8 @@ fn effects_of(program: &Program, role: Role) -> Effects {
                 effects.block(program, &work.body.block);
             }
         }
-        Role::WbSwitch => {}
-        Role::Kswapd | Role::ReleaseWorker => effects.callbacks(program),
+        Role::WbSwitch | Role::Device { .. } => {}
+        Role::Kswapd | Role::Flusher | Role::ReleaseWorker => effects.callbacks(program),
     }
     effects
 }
@@ -137,10 +161,18 @@ impl Effects {
                 self.printk(program);
             }
             Op::Lock(_, Some(block)) => self.block(program, block),
+            Op::Serve(device, b) => {
+                self.devices[device.index()] = true;
+                self.block(program, b);
+            }
+            Op::Page(PageVerb::EndWriteback, page) => self.pages[page.page.index()] = true,
+            Op::Batch(BatchVerb::Submit | BatchVerb::End, batch) => {
+                self.batches[batch.index()] = true;
+            }
+            Op::Free(_) => self.frees = true,
             Op::Scope(_, b)
             | Op::While(_, b)
             | Op::Loop(_, b)
-            | Op::Serve(_, b)
             | Op::PageStat(_, b)
             | Op::WbStat(_, b) => {
                 self.block(program, b);

@@ -1,5 +1,6 @@
 //! Who runs on the machine: the entities that a program needs, and which body each has.
 
+use crate::program::decl::CompletesIn;
 use crate::program::handler::{FunctionKind, TaskFlag};
 use crate::program::op::Op;
 use crate::program::verb::{Do, Scope};
@@ -37,6 +38,13 @@ pub enum Role {
     },
     /// The thread that prints.
     Printer,
+    /// The interrupt in which a device completes IO.
+    Device {
+        /// The device.
+        device: usize,
+    },
+    /// The daemon that writes dirty pages for throttled writers.
+    Flusher,
     /// kswapd of node 0.
     Kswapd,
     /// The worker that switches inodes to other wbs.
@@ -106,6 +114,7 @@ impl Roles {
         }
         roles.add_rescuers(program);
         roles.add_softirqs(program);
+        roles.add_devices(program);
         roles.add_printers(program, rules);
         if let Some(cpu) = program.machine.kswapd {
             roles.add(
@@ -198,6 +207,30 @@ impl Roles {
         for cpu in members(used).map(|cpu| cpu.index() as u8) {
             let spec = spec(&format!("irq_work/{cpu}"), cpu, EntityKind::HardIrq);
             self.add(Role::IrqWork { cpu }, spec);
+        }
+    }
+
+    /// The interrupts of devices, and who writes for throttled writers.
+    fn add_devices(&mut self, program: &Program) {
+        for (device, d) in program.devices.iter().enumerate() {
+            let CompletesIn::Irq { cpu } = d.completes else {
+                continue;
+            };
+            let busy = super::writeback::busy_at_start(program, device);
+            let spec = EntitySpec {
+                times: u16::from(busy),
+                prio: 50,
+                ..spec(&format!("irq/{}", d.name), cpu, EntityKind::HardIrq)
+            };
+            self.add(Role::Device { device }, spec);
+        }
+        if super::writeback::needs_flusher(program) {
+            let cpu = program.machine.cpus.max(1) - 1;
+            let spec = EntitySpec {
+                pf: Pf::KTHREAD.bits(),
+                ..spec("kworker/flush", cpu, EntityKind::Daemon)
+            };
+            self.add(Role::Flusher, spec);
         }
     }
 

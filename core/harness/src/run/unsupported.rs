@@ -1,8 +1,7 @@
 //! What the machine cannot execute: such programs are refused, with the place.
 
-use crate::program::handler::FunctionKind;
-use crate::program::op::{Mode, Op, Source};
-use crate::program::verb::{Do, MemcgVerb, PageVerb, Scope};
+use crate::program::op::{Mode, Op};
+use crate::program::verb::MemcgVerb;
 use crate::program::{At, Block, Program, repair};
 
 /// A construct that cannot be executed.
@@ -18,24 +17,6 @@ pub struct Unsupported {
 #[must_use]
 pub fn unsupported(program: &Program) -> Vec<Unsupported> {
     let mut found = Vec::new();
-    let mut no = |at: At, what: &str| {
-        found.push(Unsupported {
-            at,
-            what: what.to_owned(),
-        })
-    };
-    program.mempools.iter().for_each(|x| no(x.at, "a mempool"));
-    program
-        .mms
-        .iter()
-        .for_each(|x| no(x.at, "an address space"));
-    program.devices.iter().for_each(|x| no(x.at, "a device"));
-    let console = |f: &&crate::program::handler::Function| f.kind == FunctionKind::MapBlocks;
-    program
-        .functions
-        .iter()
-        .filter(console)
-        .for_each(|f| no(f.at, "this kind of callback"));
     for (_, _, _, body) in program.bodies() {
         block(&body.block, program, &mut found);
     }
@@ -79,8 +60,6 @@ fn inner_blocks(op: &Op) -> Vec<&Block> {
 
 fn operation(op: &Op, program: &Program) -> Option<&'static str> {
     Some(match op {
-        Op::Do(Do::BlkStartPlug | Do::BlkFinishPlug) => "this operation",
-        Op::Scope(Scope::Plug, _) => "this scope",
         Op::Lock(a, _) | Op::Trylock { acquire: a, .. }
             if a.mode == Mode::Shared
                 && program
@@ -90,27 +69,7 @@ fn operation(op: &Op, program: &Program) -> Option<&'static str> {
         {
             "reading a lock without readers"
         }
-        Op::Alloc {
-            source: Source::Mempool(_) | Source::PageCache(_),
-            ..
-        } => "this kind of allocation",
-        Op::Page(
-            PageVerb::LockPage
-            | PageVerb::UnlockPage
-            | PageVerb::Release
-            | PageVerb::SetDirty
-            | PageVerb::ClearDirtyForIo
-            | PageVerb::CancelDirty
-            | PageVerb::Redirty
-            | PageVerb::SetWriteback
-            | PageVerb::EndWriteback,
-            _,
-        ) => return None,
-        Op::Page(..) | Op::MapPage(..) => "this page operation",
-        Op::BioAddPage(..) | Op::Batch(..) | Op::Serve(..) => "IO batches",
-        Op::Mapping(..) => "writeback",
         Op::Memcg(MemcgVerb::DrainStock, _) => "charge stocks",
-        Op::Mm(..) | Op::Invalidate(..) => "mmu notifiers",
         _ => return None,
     })
 }
@@ -119,26 +78,7 @@ fn operation(op: &Op, program: &Program) -> Option<&'static str> {
 ///
 /// For programs that nobody wrote: fuzz inputs. What a person wrote is refused instead.
 pub fn executable(program: &mut Program) {
-    for function in &mut program.functions.0 {
-        if function.kind == FunctionKind::MapBlocks {
-            function.kind = FunctionKind::Plain;
-        }
-    }
     few_enough(program);
-    program.mempools.0.clear();
-    program.notifiers.0.clear();
-    program.mms.0.clear();
-    program.batches.0.clear();
-    for page in &mut program.pages.0 {
-        page.mm = None;
-    }
-    for mapping in &mut program.mappings.0 {
-        (mapping.device, mapping.map_blocks) = (None, None);
-    }
-    for wb in &mut program.wbs.0 {
-        wb.device = None;
-    }
-    program.devices.0.clear();
     let snapshot = program.clone();
     for (_, body) in program.bodies_mut() {
         keep_executable(&mut body.block, &snapshot);
@@ -149,6 +89,7 @@ pub fn executable(program: &mut Program) {
 /// No more entities than a machine can have: see `Roles::of`.
 fn few_enough(program: &mut Program) {
     program.irqs.0.truncate(16);
+    program.devices.0.truncate(8);
     program.workqueues.0.truncate(3);
     for queue in &mut program.workqueues.0 {
         queue.workers = queue.workers.clamp(1, 3);
@@ -165,6 +106,8 @@ fn keep_executable(block: &mut Block, program: &Program) {
             | Op::Scope(_, b)
             | Op::While(_, b)
             | Op::Loop(_, b)
+            | Op::Serve(_, b)
+            | Op::Invalidate(_, b)
             | Op::PageStat(_, b)
             | Op::WbStat(_, b) => keep_executable(b, program),
             Op::Trylock {

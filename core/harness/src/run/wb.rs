@@ -5,9 +5,8 @@ use super::litmus::World;
 use super::roles::{Role, Roles};
 use crate::program::Program;
 use crate::program::op::Op;
-use crate::program::verb::{MemcgVerb, PageVerb};
-use crate::program::word::Word as _;
-use ksplat_kernel::rt::{EventKind, Machine, record};
+use crate::program::verb::MemcgVerb;
+use ksplat_kernel::rt::Machine;
 use ksplat_kernel::writeback::{AccountingSpec, InodeSpec, MoveSpec, PageOwner, WbSpec};
 
 /// Whether the program switches wbs: then there is a worker for it.
@@ -103,31 +102,6 @@ impl World {
             Op::Memcg(MemcgVerb::StartMove, memcg) => books.start_move(rcu, memcg.index()),
             Op::Memcg(MemcgVerb::EndMove, memcg) => books.end_move(memcg.index()),
             other => self.hotplug_op(other),
-        }
-    }
-
-    /// A page becomes dirty or clean, or is under writeback or no longer.
-    pub(super) fn page_event(&self, verb: PageVerb, page: usize) {
-        let (books, mm, rcu) = (&self.accounting, self.memory.mm(), &self.rcu);
-        record(EventKind::Step, || verb.word().to_owned());
-        match verb {
-            PageVerb::SetDirty => {
-                books.set_page_dirty(mm, rcu, page);
-            }
-            PageVerb::ClearDirtyForIo => {
-                books.clear_page_dirty_for_io(mm, rcu, page);
-            }
-            PageVerb::CancelDirty => {
-                books.cancel_dirty_page(mm, rcu, page);
-            }
-            PageVerb::Redirty => books.redirty_page(mm, rcu, page),
-            PageVerb::SetWriteback => {
-                books.set_page_writeback(mm, rcu, page);
-            }
-            PageVerb::EndWriteback => {
-                books.end_page_writeback(mm, rcu, page);
-            }
-            _ => {}
         }
     }
 }

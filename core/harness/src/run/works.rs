@@ -175,6 +175,23 @@ impl Works {
         queue.idle.wake_up_quietly();
     }
 
+    /// `queue_work()` where no decision can be made.
+    pub fn queue_quietly(&self, index: usize) {
+        let item = &self.items[index];
+        if item.pending() {
+            return;
+        }
+        item.ticket
+            .store(self.tickets.fetch_add(1, SeqCst) + 1, SeqCst);
+        item.queued.fetch_add(1, SeqCst);
+        self.queues[item.queue].idle.wake_up_quietly();
+    }
+
+    /// Queued before the tasks start.
+    pub fn queued_at_start(&self, index: usize) {
+        self.items[index].queued.store(1, SeqCst);
+    }
+
     /// `flush_work()`: waits until what is queued now has run.
     pub fn flush(&self, index: usize) {
         let item = &self.items[index];

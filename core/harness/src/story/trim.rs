@@ -54,7 +54,19 @@ fn joins(first: &Moment, second: &Moment) -> bool {
     let map = |m: &Moment, what: &str| m.text.strip_prefix(what).map(str::to_owned);
     let touched = map(first, "lock_map_acquire ")
         .is_some_and(|name| map(second, "lock_map_release ") == Some(name));
-    touched || waits_at_once(first, second)
+    touched || passes(first, second) || waits_at_once(first, second)
+}
+
+/// A lock that is released as soon as it is taken.
+fn passes(first: &Moment, second: &Moment) -> bool {
+    let Some(name) = second.text.strip_prefix("unlock ") else {
+        return false;
+    };
+    let taken = first
+        .text
+        .strip_prefix("lock ")
+        .or_else(|| first.text.strip_prefix("trylock "));
+    taken.is_some_and(|t| t == name || t.strip_prefix(name).is_some_and(|t| t.starts_with(' ')))
 }
 
 /// A lock that is asked for and not free, or a wait that has to wait.
@@ -71,6 +83,9 @@ fn joined(first: &Moment, text: &str, second: &Moment) -> String {
             .find(", held by")
             .map_or("", |at| &second.text[at..]);
         return format!("{text}: {verb}{by}");
+    }
+    if passes(first, second) {
+        return format!("{text}, unlock");
     }
     text.replacen("lock_map_acquire", "touch", 1)
 }
@@ -100,8 +115,8 @@ fn context(m: &Moment, contexts: &mut BTreeMap<u64, (Pf, bool)>) -> String {
     } else if flags != before.0 {
         parts.push("PF flags clear".to_owned());
     }
-    if m.irqs_off != before.1 || (matters && m.irqs_off) {
-        parts.push(if m.irqs_off { "irqs off" } else { "irqs on" }.to_owned());
+    if m.irqs_off && (matters || !before.1) {
+        parts.push("irqs off".to_owned());
     }
     parts.join(" ")
 }

@@ -225,6 +225,10 @@ impl Entity {
     pub(crate) fn end_context(&self) {
         let m = self.machine();
         self.leave_bh_thread();
+        if self.kind == EntityKind::SoftIrq && self.pending.get() != 0 {
+            // There is more to do already.
+            event::fact(self, Fact::Raises, ResId::NONE, self.id.bit());
+        }
         if self.held.get() != 0 {
             m.state_break("lock-held-at-exit", || {
                 format!("{} ends with {} locks held", self.name, self.held.get())

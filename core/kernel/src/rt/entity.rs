@@ -225,12 +225,6 @@ impl Entity {
         &self.name
     }
 
-    /// Its real-time priority.
-    #[must_use]
-    pub const fn prio(&self) -> u8 {
-        self.prio
-    }
-
     /// What it is.
     #[must_use]
     pub const fn kind(&self) -> EntityKind {
@@ -267,8 +261,15 @@ impl Entity {
         self.in_hardirq() || self.bh.get() != 0 && !self.machine().rt()
     }
 
+    /// Its real-time priority.
+    #[must_use]
+    pub const fn prio(&self) -> u8 {
+        self.prio
+    }
+
     /// Who may raise this interrupt or softirq; nobody where it comes by itself only.
-    pub(crate) fn raisers(&self) -> u64 {
+    #[must_use]
+    pub fn raisers(&self) -> u64 {
         self.raisers.load(Relaxed)
     }
 

@@ -78,10 +78,12 @@ pub enum Fact {
     MapGives,
     /// An invariant is broken.
     Breaks,
+    /// Softirqs have nothing to do any more; `set`: their entity.
+    Calms,
 }
 
 impl Fact {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::None,
         Self::Asks,
         Self::Gets,
@@ -98,6 +100,7 @@ impl Fact {
         Self::MapGets,
         Self::MapGives,
         Self::Breaks,
+        Self::Calms,
     ];
 
     /// The fact with this number, [`Fact::None`] if there is none.

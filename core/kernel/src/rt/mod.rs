@@ -26,6 +26,7 @@ pub use det::Deterministic;
 pub use entity::{
     Current, Entity, EntityKind, EntitySpec, Needs, Wait, WaitHow, current, in_machine,
 };
+pub(crate) use event::fact;
 pub use event::{EventKind, Fact, map_code, record, wait_code};
 pub use finding::{End, Outcome, StateBreak, Stop, StopKind, StuckWait};
 pub use ids::{CpuId, EntityId, MAX_CPUS, MAX_ENTITIES, ResId, members};

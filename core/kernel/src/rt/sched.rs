@@ -294,7 +294,7 @@ impl Machine {
         }
     }
 
-    /// Whether a spinner of higher priority keeps `e` from its CPU, on PREEMPT_RT: those spinners.
+    /// A spinner of higher priority that keeps `e` from its CPU, on PREEMPT_RT.
     pub(crate) fn outranked_by(&self, e: &Entity) -> u64 {
         let cpu = self.cpu(e.cpu);
         if !self.sim.prio.get() || cpu.tasks & e.id.bit() == 0 {
@@ -302,8 +302,8 @@ impl Machine {
         }
         let prio = self.prio_of(e.id);
         members(self.spinners(cpu.tasks & !e.id.bit()))
-            .filter(|&s| self.prio_of(s) > prio)
-            .fold(0, |s, x| s | x.bit())
+            .find(|&s| self.prio_of(s) > prio)
+            .map_or(0, EntityId::bit)
     }
 
     /// See [`Entity::point`].
@@ -354,6 +354,9 @@ impl Machine {
             return;
         };
         if next == from.id {
+            if from.shares_cpu && self.cpu(from.cpu).curr.get() != Some(next) {
+                self.enter(next);
+            }
             return;
         }
         self.switch(from, next);
@@ -486,8 +489,7 @@ impl Machine {
 
     /// The chosen entity gets its CPU.
     pub(crate) fn enter(&self, id: EntityId) {
-        self.sim.running.set(Some(id));
-        if self.recording() {
+        if self.sim.running.replace(Some(id)) != Some(id) && self.recording() {
             super::event::runs(self, id);
         }
         if self.sim.looked.get() & id.bit() == 0 {
@@ -616,6 +618,11 @@ impl Machine {
             return;
         }
         let bit = if level == 0 { 0 } else { id.bit() };
+        let was = self.sim.ready.get() & id.bit();
+        if bit != was {
+            let fact = if bit == 0 { Fact::Calms } else { Fact::Raises };
+            super::event::fact_of_current(self, fact, ResId::NONE, id.bit());
+        }
         self.sim.ready.set(self.sim.ready.get() & !id.bit() | bit);
     }
 

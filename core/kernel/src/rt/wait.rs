@@ -92,6 +92,7 @@ impl Machine {
     pub(crate) fn wake_retries(&self) {
         let waiting = self.resource(self.anything).waiters.load(Relaxed);
         if waiting != 0 {
+            super::event::fact_of_current(self, Fact::Wakes, self.anything, 0);
             self.sim.ready.set(self.sim.ready.get() | waiting);
         }
     }

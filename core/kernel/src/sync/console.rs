@@ -6,12 +6,13 @@
 use super::lock::{How, Irq, Lock, LockKind};
 use super::map::LockMap;
 use super::wait_queue::WaitQueue;
+use super::word::SHARED;
 use crate::lockdep_events::{self as lockdep, Acquire, Map};
-use crate::rt::event::fact;
 use crate::rt::{
-    Entity, EntityId, EventKind, Fact, IrqFlags, Machine, Needs, OpKind, ResId, ResKind, Wait,
-    WaitHow, current, record,
+    Entity, EntityId, EventKind, IrqFlags, Machine, Needs, OpKind, ResId, ResKind, Wait, WaitHow,
+    current, record,
 };
+use crate::rt::{Fact, fact};
 use crate::rules::Printk;
 use ksplat_lockdep::{KeyInfo, LockType, Read, WaitType};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -233,10 +234,10 @@ impl Consoles {
         };
         lockdep::acquire(e, self.legacy, anywhere);
         r.holders.fetch_or(e.id().bit(), SeqCst);
-        fact(e, Fact::Gets, self.writing, 0);
+        fact(e, Fact::Gets, self.writing, SHARED);
         write();
         r.holders.fetch_and(!e.id().bit(), SeqCst);
-        fact(e, Fact::Gives, self.writing, 0);
+        fact(e, Fact::Gives, self.writing, SHARED);
         lockdep::release(e, self.legacy);
         self.owner.release();
         self.printing.fetch_and(!e.id().bit(), SeqCst);

@@ -1,12 +1,13 @@
 //! `seqcount_t` and `seqlock_t`: writers make a count odd and even again, readers retry when it was odd or changed.
 
 use super::lock::{How, Irq, Lock, LockKind};
+use super::word::SHARED;
 use crate::lockdep_events::{self as lockdep, Acquire, Map};
-use crate::rt::event::fact;
 use crate::rt::{
-    Current, Entity, EventKind, Fact, IrqFlags, Machine, Needs, OpKind, ResId, ResKind, Wait,
-    WaitHow, current, record,
+    Current, Entity, EventKind, IrqFlags, Machine, Needs, OpKind, ResId, ResKind, Wait, WaitHow,
+    current, record,
 };
+use crate::rt::{Fact, fact};
 use ksplat_lockdep::Key;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 
@@ -96,9 +97,7 @@ impl Seqlock {
             format!("write_seqcount_begin {}", m.resource(self.res).name())
         });
         let r = m.resource(self.res);
-        if self.count.fetch_add(1, SeqCst).is_multiple_of(2) {
-            fact(e, Fact::Gets, self.res, 0);
-        } else {
+        if self.count.fetch_add(1, SeqCst) % 2 == 1 {
             m.state_break("seqcount-nested-writer", || {
                 format!(
                     "{} begins to write {} while it is written",
@@ -108,6 +107,7 @@ impl Seqlock {
             });
         }
         r.holders.fetch_or(e.id().bit(), SeqCst);
+        fact(e, Fact::Gets, self.res, SHARED);
         e.count_held(1);
         m.changed(e, false);
     }
@@ -140,9 +140,7 @@ impl Seqlock {
             return;
         }
         r.holders.fetch_and(!e.id().bit(), SeqCst);
-        if r.holders.load(Relaxed) == 0 {
-            fact(e, Fact::Gives, self.res, 0);
-        }
+        fact(e, Fact::Gives, self.res, SHARED);
         self.count.fetch_add(1, SeqCst);
         e.count_held(-1);
         m.changed(e, false);

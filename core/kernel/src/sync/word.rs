@@ -11,6 +11,9 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 const WRITER: u64 = 1 << 63;
 
+/// [`Mode::Read`] in facts: for what several may hold.
+pub(crate) const SHARED: u64 = 1;
+
 /// How a lock is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mode {
@@ -110,6 +113,7 @@ pub(crate) fn share(e: &Entity, res: ResId) {
     e.hold_shared(res);
     e.count_held(1);
     m.changed(e, false);
+    fact(e, Fact::Gets, res, Mode::Read.code());
 }
 
 /// Gives back a shared hold that the state word knows nothing of.

@@ -109,8 +109,6 @@ pub struct Accounting {
     pub(super) wbs: Box<[Wb]>,
     pub(super) inodes: Box<[Inode]>,
     pub(super) pages: Box<[PageOwner]>,
-    /// PG_writeback and PG_dirty of each page, as what waits and looks go through.
-    pub(super) page_bits: Box<[ResId]>,
     pub(super) wb_switch_rwsem: Lock,
     /// Work for the switch worker.
     pub(super) switches: WaitQueue,
@@ -169,9 +167,6 @@ impl Accounting {
             .iter()
             .map(|i| Inode::new(m, i, &keys))
             .collect();
-        let page_bits = (0..spec.pages.len())
-            .map(|i| m.add_resource(ResKind::State, &format!("dirty bit of page {i}")))
-            .collect();
         let rwsem = Lock::new(m, LockKind::RwSem, "wb_switch_rwsem", keys.wb_switch_rwsem);
         Self {
             books: Books::new(memcgs.len()),
@@ -179,7 +174,6 @@ impl Accounting {
             wbs: wbs.into(),
             inodes: inodes.into(),
             pages: spec.pages.clone().into(),
-            page_bits,
             wb_switch_rwsem: rwsem,
             switches: WaitQueue::new(m, ResKind::Idle, "a wb switch to do", 0),
             moves_charges: moves_charges(m.rules()),

@@ -282,7 +282,7 @@ impl Accounting {
         let Some(pfn) = mm.lru_frame(page) else {
             return false;
         };
-        current().point(OpKind::Store, self.page_bits[page]);
+        current().point(OpKind::Store, mm.writeback_res(page));
         let new = !mm.page_flags(pfn).has(bit);
         mm.set_page_flags(pfn, bit);
         new
@@ -293,7 +293,7 @@ impl Accounting {
         let Some(pfn) = mm.lru_frame(page) else {
             return false;
         };
-        current().point(OpKind::Store, self.page_bits[page]);
+        current().point(OpKind::Store, mm.writeback_res(page));
         mm.clear_page_flags(pfn, bit) != PageFlags::NONE
     }
 

@@ -116,7 +116,7 @@ impl Accounting {
             .enumerate()
             .filter(|(_, p)| p.inode == Some(inode))
         {
-            current().point(OpKind::Load, self.page_bits[page]);
+            current().point(OpKind::Load, mm.writeback_res(page));
             let (dirty, writeback) = self.counted(mm, page);
             if dirty {
                 old.reclaimable.add(-1);

@@ -21,7 +21,7 @@ impl Oracle<'_> {
                 self.task_preempt(lock, -1);
             }
             Kind::Downgrade(lock) => {
-                let at = self.to_change(lock)?;
+                let at = self.change_at(lock)?;
                 // Only a warning: the kernel carries on.
                 let warned = check(self.task().held[at].read == 0, "warn");
                 self.task().held[at].read = 1;
@@ -29,7 +29,7 @@ impl Oracle<'_> {
                 warned.and(after)?;
             }
             Kind::SetSubclass(lock, subclass) => {
-                let at = self.to_change(lock)?;
+                let at = self.change_at(lock)?;
                 check(subclass < 8, "invalid-subclass")?;
                 let class = self.register(self.key(Instance::Lock(lock)), subclass);
                 self.task().held[at].class = class;
@@ -182,7 +182,7 @@ impl Oracle<'_> {
         self.acquire(attempt).map(|_| ())
     }
 
-    fn to_change(&mut self, lock: usize) -> Verdict<usize> {
+    fn change_at(&mut self, lock: usize) -> Verdict<usize> {
         check(!self.task().held.is_empty(), "debug-locks-warn")?;
         self.find_highest(Instance::Lock(lock))?.ok_or("bad-unlock")
     }
