@@ -163,6 +163,10 @@ impl Books<'_> {
         let live = (0..self.entities.len()).filter(|&e| !ended(e) && e != id);
         let others = live.fold(0, |s, e| s | 1u64 << e);
         match wait.how % 10 {
+            0 if self.holders(wait.res) == 0 => {
+                let queued = self.queued_writers(wait.res).filter(|&w| w != id);
+                queued.fold(0, |s, w| s | 1u64 << w)
+            }
             0 => self.holders(wait.res),
             1 => wait.set,
             2 => self.statics.resources[wait.res as usize].enders & others,
@@ -171,17 +175,15 @@ impl Books<'_> {
         }
     }
 
-    /// Whom a wait that does not end is blamed on: if nobody else could end it, the waiter that could have.
+    /// Those whom a wait needs, or, if there is nobody else, the waiter itself where it could have ended it.
     fn blamed(&self, id: usize, wait: &Waiting) -> u64 {
+        let needs = self.needs(id, wait);
         let could = match wait.how % 10 {
             2 => self.statics.resources[wait.res as usize].enders,
             3 => wait.set,
             _ => 0,
         };
-        match self.needs(id, wait) {
-            0 => could & 1 << id,
-            needs => needs,
-        }
+        if needs == 0 { could & 1 << id } else { needs }
     }
 
     /// Whether the books know of this claimed wait.

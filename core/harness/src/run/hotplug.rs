@@ -1,7 +1,16 @@
 //! Memory hotplug of programs, and what a rebuild of the zonelists prints.
 
 use super::litmus::World;
+use crate::program::Program;
 use crate::program::op::Op;
+use crate::program::verb::Do;
+
+/// Whether the program rebuilds zonelists.
+pub fn rebuilds(program: &Program) -> bool {
+    super::roles::mentions(program, |op| {
+        matches!(op, Op::Hotplug { .. } | Op::Do(Do::RebuildZonelists))
+    })
+}
 
 impl World {
     /// Operations on zones.

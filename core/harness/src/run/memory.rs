@@ -152,6 +152,7 @@ fn spec(program: &Program, roles: &Roles, reach: &Reach) -> MmSpec {
         address_spaces: notifier::spaces(program),
         kswapds: vec![roles.find(Role::Kswapd)],
         release_worker: roles.find(Role::ReleaseWorker),
+        hotplug: super::hotplug::rebuilds(program),
         bounds: Bounds::MODEL,
         ..MmSpec::default()
     }

@@ -132,6 +132,8 @@ pub struct MmSpec {
     pub kswapds: Vec<Option<EntityId>>,
     /// The daemon that runs [`Mm::release_worker`].
     pub release_worker: Option<EntityId>,
+    /// Whether zonelists may be rebuilt.
+    pub hotplug: bool,
     /// How long things are tried.
     pub bounds: Bounds,
 }
@@ -143,6 +145,8 @@ pub struct Mm {
     zones: Box<[Zone]>,
     nodes: Box<[Node]>,
     zonelists: Zonelists,
+    /// Zonelists may be rebuilt: looking at one is a step of its own.
+    hotplugs: bool,
     /// What rewriting a zonelist goes through.
     zonelist_res: ResId,
     /// `zonelist_update_seq`.
@@ -251,6 +255,7 @@ impl Mm {
         let oom = Lock::new(m, LockKind::Mutex, "oom_lock", oom_key);
         let mm = Self {
             zonelists: Zonelists::build(nodes.len(), &zones),
+            hotplugs: spec.hotplug,
             zonelist_res: m.add_resource(ResKind::State, "zonelists"),
             sequence: Sequence::new(m),
             hotplug_lock: hotplug,

@@ -8,7 +8,7 @@ use super::pf::Pf;
 use super::watermark::{AllocFlags, Mark};
 use super::zone::{Zone, ZoneKind};
 use super::zonelist::gfp_zone;
-use crate::rt::{Entity, EventKind, Machine, current, record};
+use crate::rt::{Entity, EventKind, Machine, OpKind, current, record};
 
 /// How far memory pressure is forced on one request. Each level includes those before it, except `Maybe`.
 ///
@@ -170,6 +170,9 @@ impl Mm {
     /// `get_page_from_freelist()`: the zones of the zonelist in order.
     #[inline]
     pub(crate) fn get_page_from_freelist(&self, r: &Request, flags: AllocFlags) -> Option<Page> {
+        if self.hotplugs {
+            current().point(OpKind::Load, self.zonelist_res);
+        }
         for zone in self.from_preferred(r) {
             let free = zone.nr_free();
             if flags.mark != Mark::None && !zone.enough(free, r.order, r.highest, flags) {
