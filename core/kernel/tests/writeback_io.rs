@@ -185,7 +185,7 @@ fn an_owner_that_has_ended_submits_nothing() {
     assert_eq!(stops(1, [forgets, waits]), Some(StopKind::NoEnder));
     let (m, bench) = Bench::new(1, [forgets, nothing]);
     assert_eq!(Bench::run(&m, &bench, 0).end, End::Completed);
-    let left = bench.io.broken_at_rest(&bench.mm);
+    let left = bench.io.broken_at_rest(&m, &bench.mm);
     assert_eq!(left.len(), 1, "{left:?}");
     assert_eq!(left[0].kind, "writeback-left");
 }
@@ -243,7 +243,7 @@ fn writepages_and_truncation_leave_nothing_behind() {
         let outcome = Bench::run(&m, &bench, seed);
         assert_eq!(outcome.end, End::Completed, "{outcome:?}");
         assert!(outcome.breaks.is_empty(), "{:?}", outcome.breaks);
-        assert!(bench.io.broken_at_rest(&bench.mm).is_empty());
+        assert!(bench.io.broken_at_rest(&m, &bench.mm).is_empty());
         assert_eq!(bench.mm.broken(&m), []);
         assert!((0..2).all(|page| bench.mm.lru_frame(page).is_none()));
     }

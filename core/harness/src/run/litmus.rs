@@ -104,7 +104,7 @@ impl Litmus {
     pub fn run(&self, executor: &mut Deterministic, strategy: &mut dyn Strategy) -> Outcome {
         self.reset();
         let outcome = executor.run(&self.machine, &self.world, strategy);
-        self.world.left_behind(outcome)
+        self.world.left_behind(&self.machine, outcome)
     }
 
     /// One execution under shuttle, inside the closure that shuttle calls.
@@ -113,15 +113,17 @@ impl Litmus {
     pub fn run_in_shuttle(&self) -> Outcome {
         self.reset();
         self.world
-            .left_behind(run_in_shuttle(&self.machine, &self.world))
+            .left_behind(&self.machine, run_in_shuttle(&self.machine, &self.world))
     }
 
     /// One execution on OS threads.
     #[must_use]
     pub fn run_on_threads(&self, seed: u64) -> Outcome {
         self.reset();
-        self.world
-            .left_behind(run_on_threads(&self.machine, &self.world, seed))
+        self.world.left_behind(
+            &self.machine,
+            run_on_threads(&self.machine, &self.world, seed),
+        )
     }
 }
 

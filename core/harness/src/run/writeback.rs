@@ -227,11 +227,11 @@ impl World {
     }
 
     /// What an execution that came to its end left behind.
-    pub(super) fn left_behind(&self, mut outcome: Outcome) -> Outcome {
+    pub(super) fn left_behind(&self, m: &Machine, mut outcome: Outcome) -> Outcome {
         if outcome.end != ksplat_kernel::rt::End::Completed {
             return outcome;
         }
-        for broken in self.io.writeback.broken_at_rest(self.memory.mm()) {
+        for broken in self.io.writeback.broken_at_rest(m, self.memory.mm()) {
             outcome.breaks.push(StateBreak {
                 kind: broken.kind,
                 detail: broken.detail,
