@@ -136,6 +136,9 @@ pub(crate) fn downgrade(e: &Entity, map: Map) {
 /// `lock_sync()`: the effect of taking a lock on the dependency graph, without holding it.
 pub(crate) fn sync(e: &Entity, map: Map) {
     if on(e) {
+        let code = map_code(map.map.key.index() as u64, 0, false, 0);
+        fact(e, Fact::MapGets, map.res(), code);
+        fact(e, Fact::MapGives, map.res(), 0);
         let how = lockdep::Acquire::at(e.site());
         told(e, e.machine().lockdep().sync(state(e), map.map, how));
     }

@@ -163,12 +163,27 @@ impl Books<'_> {
         let live = (0..self.entities.len()).filter(|&e| !ended(e) && e != id);
         let others = live.fold(0, |s, e| s | 1u64 << e);
         match wait.how % 10 {
+            0 if self.holders(wait.res) == 0 => {
+                let queued = self.queued_writers(wait.res).filter(|&w| w != id);
+                queued.fold(0, |s, w| s | 1u64 << w)
+            }
             0 => self.holders(wait.res),
             1 => wait.set,
             2 => self.statics.resources[wait.res as usize].enders & others,
             3 => wait.set & others,
             _ => others,
         }
+    }
+
+    /// Those whom a wait needs, or, if there is nobody else, the waiter itself where it could have ended it.
+    fn blamed(&self, id: usize, wait: &Waiting) -> u64 {
+        let needs = self.needs(id, wait);
+        let could = match wait.how % 10 {
+            2 => self.statics.resources[wait.res as usize].enders,
+            3 => wait.set,
+            _ => 0,
+        };
+        if needs == 0 { could & 1 << id } else { needs }
     }
 
     /// Whether the books know of this claimed wait.
@@ -187,7 +202,7 @@ impl Books<'_> {
                 if wait.res.index() as u64 != known.res || wait_code(*wait) != known.how {
                     return reject(format!("waits for {}", self.statics.resource(known.res)));
                 }
-                (Some(known.res), self.needs(id, &known))
+                (Some(known.res), self.blamed(id, &known))
             }
             // It stands before a lock that somebody else took: it has not even looked yet.
             (Some(wait), None) => match e.asks {
