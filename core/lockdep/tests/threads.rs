@@ -1,5 +1,14 @@
-//! Many threads on one engine. Under ThreadSanitizer this is the race test:
-//! `RUSTFLAGS=-Zsanitizer=thread cargo +nightly test -p ksplat-lockdep --test threads --target x86_64-unknown-linux-gnu`.
+//! Many threads on one engine. Under ThreadSanitizer, on nightly, this is the race test:
+//!
+//! ```text
+//! RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" \
+//! TSAN_OPTIONS=suppressions=$PWD/core/lockdep/tests/tsan.supp \
+//! cargo +nightly test -p ksplat-lockdep --test threads --target x86_64-unknown-linux-gnu
+//! ```
+//!
+//! Without `-Zbuild-std` std itself is not instrumented. What it does inside (threads, the barrier, the test
+//! harness's channel) is therefore invisible and suppressed; the engine's own lock and tables are not std's, so all that
+//! happens in the engine is seen.
 #![cfg(not(loom))]
 
 use ksplat_lockdep::{

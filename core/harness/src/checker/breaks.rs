@@ -48,8 +48,11 @@ fn again(
     let holds = |res: u64| books.holders(res) & 1 << id != 0;
     let any_lock = (0..books.statics.resources.len() as u64).any(holds);
     let fits = match claim.kind {
-        // Elsewhere than at the end of a body it is about a scope, whose beginning the log does not mark.
-        "irq-state" if claim.detail.contains(" ends with interrupts ") => m.irqs_off != handler,
+        "irq-state" => match irqs_at_begin(log, m, claim) {
+            Some(were_off) => m.irqs_off != were_off,
+            None => m.irqs_off != handler,
+        },
+        "irqs-on-under-irq-lock" => any_lock && m.irqs_off,
         "sleep-in-atomic" => m.atomic || m.irqs_off,
         "lock-held-at-exit" => any_lock,
         // A handler's count is never 0; how high it is is not in the log.
@@ -95,4 +98,21 @@ fn not_held(books: &Books<'_>, id: usize, claim: &StateBreak) -> Result<Basis, R
         Some(_) => Ok(Basis::Recomputed),
         None => Ok(Basis::Recorded),
     }
+}
+
+/// Whether interrupts were off when the transaction began that a claim names.
+fn irqs_at_begin(log: &[Moment], m: &Moment, claim: &StateBreak) -> Option<bool> {
+    let what = claim.detail.split_once(" when ")?.1;
+    let what = what.split_once(" began,")?.0;
+    let mine = log.iter().rev().filter(|e| e.entity == m.entity);
+    let mut inner = 0;
+    for e in mine {
+        match e.text.split_once(' ') {
+            Some(("ends", w)) if w == what => inner += 1,
+            Some(("begins", w)) if w == what && inner == 0 => return Some(e.irqs_off),
+            Some(("begins", w)) if w == what => inner -= 1,
+            _ => {}
+        }
+    }
+    None
 }

@@ -2,11 +2,12 @@
 //!
 //! Every type here that decides implements [`Strategy`](ksplat_kernel::rt::Strategy); wrapped in a
 //! [`StrategyScheduler`](ksplat_kernel::rt::StrategyScheduler) it is a shuttle scheduler. Samplers ([`Random`],
-//! [`Pct`], [`Urw`], [`Pos`], [`Surw`], [`Portfolio`]) never end; [`Dpor`] and [`Exhaustive`] do.
+//! [`Pct`], [`Urw`], [`Pos`], [`Surw`], [`Directed`], [`Portfolio`]) never end; [`Dpor`] and [`Exhaustive`] do.
 //!
 //! An execution can be made again from its choice numbers with [`Replay`], whichever strategy made it first.
 
 mod bytes;
+mod directed;
 mod dpor;
 mod drive;
 mod exhaustive;
@@ -21,6 +22,7 @@ mod surw;
 mod urw;
 
 pub use bytes::Bytes;
+pub use directed::{Directed, Party};
 pub use dpor::{Coverage, Dpor};
 pub use drive::{Ended, Explored, Limits, explore};
 pub use exhaustive::Exhaustive;

@@ -23,6 +23,17 @@ impl Pos {
             drawn: 0,
         }
     }
+
+    /// The entity of highest priority in a set that is not empty.
+    pub(super) fn highest_of(&mut self, set: u64) -> EntityId {
+        for e in members(set & !self.drawn) {
+            self.priority[e.index()] = self.rng.next();
+        }
+        self.drawn |= set;
+        members(set)
+            .max_by_key(|e| self.priority[e.index()])
+            .unwrap_or(EntityId::new(0))
+    }
 }
 
 impl Strategy for Pos {
@@ -31,13 +42,7 @@ impl Strategy for Pos {
     }
 
     fn pick(&mut self, decision: &Decision<'_>) -> EntityId {
-        for e in members(decision.candidates & !self.drawn) {
-            self.priority[e.index()] = self.rng.next();
-        }
-        self.drawn |= decision.candidates;
-        members(decision.candidates)
-            .max_by_key(|e| self.priority[e.index()])
-            .unwrap_or(EntityId::new(0))
+        self.highest_of(decision.candidates)
     }
 
     fn choose(&mut self, n: u32) -> u32 {

@@ -152,6 +152,7 @@ fn spec(program: &Program, roles: &Roles, reach: &Reach) -> MmSpec {
         address_spaces: notifier::spaces(program),
         kswapds: vec![roles.find(Role::Kswapd)],
         release_worker: roles.find(Role::ReleaseWorker),
+        hotplug: super::hotplug::rebuilds(program),
         bounds: Bounds::MODEL,
         ..MmSpec::default()
     }
@@ -257,6 +258,18 @@ impl Callbacks for World {
         self.io
             .writeback
             .remove_mapping(&self.memory.mm, page.tag as usize)
+    }
+
+    fn printk(&self) {
+        self.print_in_rebuild();
+    }
+
+    fn printk_deferred(&self, enter: bool) {
+        self.defer_printing(enter);
+    }
+
+    fn printk_is_deferred(&self) -> bool {
+        self.consoles.is_deferred()
     }
 
     fn oom_victim(&self, _memcg: Option<usize>) -> Option<EntityId> {
@@ -415,6 +428,7 @@ impl World {
         match what {
             Do::DrainAllPages => self.memory.mm.drain_all_pages(),
             Do::WakeupKswapd => self.memory.mm.wake_kswapd(0),
+            Do::RebuildZonelists => self.memory.mm.rebuild_zonelists(self),
             other => self.plug_verb(other),
         }
     }

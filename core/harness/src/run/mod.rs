@@ -2,6 +2,7 @@
 
 mod exec;
 mod frame;
+mod hotplug;
 mod litmus;
 mod locking;
 mod locks;

@@ -157,7 +157,9 @@ impl Effects {
             Op::RaiseIrq(irq) => self.irqs[irq.index()] = true,
             Op::Work(WorkVerb::Queue, work) => self.works[work.index()] = true,
             Op::Timer(TimerVerb::Mod, timer) => self.timers[timer.index()] = true,
-            Op::Do(Do::Printk | Do::LockdepPrints) => self.printk(program),
+            Op::Do(Do::Printk | Do::LockdepPrints | Do::RebuildZonelists) | Op::Hotplug { .. } => {
+                self.printk(program);
+            }
             Op::Lock(_, Some(block)) => self.block(program, block),
             Op::Serve(device, b) => {
                 self.devices[device.index()] = true;

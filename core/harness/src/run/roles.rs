@@ -285,7 +285,7 @@ impl Roles {
 }
 
 /// Whether any body has such an operation.
-fn mentions(program: &Program, wanted: impl Fn(&Op) -> bool) -> bool {
+pub(super) fn mentions(program: &Program, wanted: impl Fn(&Op) -> bool) -> bool {
     let mut found = false;
     for (_, _, _, body) in program.bodies() {
         body.block.walk(&mut |stmt| found |= wanted(&stmt.op));

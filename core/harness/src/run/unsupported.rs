@@ -1,7 +1,7 @@
 //! What the machine cannot execute: such programs are refused, with the place.
 
 use crate::program::op::{Mode, Op};
-use crate::program::verb::{Do, MemcgVerb};
+use crate::program::verb::MemcgVerb;
 use crate::program::{At, Block, Program, repair};
 
 /// A construct that cannot be executed.
@@ -60,7 +60,6 @@ fn inner_blocks(op: &Op) -> Vec<&Block> {
 
 fn operation(op: &Op, program: &Program) -> Option<&'static str> {
     Some(match op {
-        Op::Do(Do::RebuildZonelists) => "this operation",
         Op::Lock(a, _) | Op::Trylock { acquire: a, .. }
             if a.mode == Mode::Shared
                 && program
@@ -71,7 +70,6 @@ fn operation(op: &Op, program: &Program) -> Option<&'static str> {
             "reading a lock without readers"
         }
         Op::Memcg(MemcgVerb::DrainStock, _) => "charge stocks",
-        Op::Hotplug { .. } => "memory hotplug",
         _ => return None,
     })
 }

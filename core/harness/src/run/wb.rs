@@ -11,12 +11,7 @@ use ksplat_kernel::writeback::{AccountingSpec, InodeSpec, MoveSpec, PageOwner, W
 
 /// Whether the program switches wbs: then there is a worker for it.
 pub fn switches(program: &Program) -> bool {
-    let mut found = false;
-    for (_, _, _, body) in program.bodies() {
-        body.block
-            .walk(&mut |stmt| found |= matches!(stmt.op, Op::SwitchWb(..)));
-    }
-    found
+    super::roles::mentions(program, |op| matches!(op, Op::SwitchWb(..)))
 }
 
 /// What is counted. Inodes are those declared, then one for each mapping that names none.
@@ -106,7 +101,7 @@ impl World {
             Op::SwitchWb(inode, wb) => books.switch_wb(inode.index(), wb.index()),
             Op::Memcg(MemcgVerb::StartMove, memcg) => books.start_move(rcu, memcg.index()),
             Op::Memcg(MemcgVerb::EndMove, memcg) => books.end_move(memcg.index()),
-            _ => {}
+            other => self.hotplug_op(other),
         }
     }
 }

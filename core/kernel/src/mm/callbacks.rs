@@ -36,6 +36,17 @@ pub trait Callbacks: Sync {
         true
     }
 
+    /// `printk()` of one line, in the middle of a rebuild of the zonelists.
+    fn printk(&self) {}
+
+    /// `printk_deferred_enter()` (true) and `printk_deferred_exit()`.
+    fn printk_deferred(&self, _enter: bool) {}
+
+    /// Whether what is printed on this CPU now is written by somebody else, later.
+    fn printk_is_deferred(&self) -> bool {
+        true
+    }
+
     /// Whom the OOM killer would choose (`select_bad_process()`), of all tasks or of a memcg's. `None`: there is
     /// nobody to kill.
     fn oom_victim(&self, _memcg: Option<usize>) -> Option<EntityId> {

@@ -91,6 +91,7 @@ impl Canary {
                     order: 0,
                     node: 0,
                     highest: ZoneKind::Normal,
+                    preferred: 0,
                     pressure: Pressure::None,
                 };
                 let all = watermark::AllocFlags::plain(watermark::Mark::None);

@@ -10,8 +10,8 @@ use super::fs_reclaim::Holder;
 use super::gfp::Gfp;
 use super::page::{NIL, PageFlags, Pfn};
 use crate::rt::{
-    Entity, EventKind, MAX_ENTITIES, Machine, Needs, OpKind, ResId, ResKind, Wait, WaitHow,
-    current, record,
+    Entity, EntityId, EventKind, MAX_ENTITIES, Machine, Needs, OpKind, ResId, ResKind, Wait,
+    WaitHow, current, record,
 };
 use crate::rules::MmuNotifier;
 use crate::sync::LockMap;
@@ -34,10 +34,18 @@ pub struct AddressSpaceSpec {
 struct AddressSpace {
     name: String,
     pages: Vec<u32>,
-    /// Those inside of an invalidation hold it.
+    /// What waits for the end of invalidations go through.
     invalidating: ResId,
     /// How deep each entity is inside of one.
     depth: [AtomicU8; MAX_ENTITIES],
+}
+
+impl AddressSpace {
+    /// Those inside of an invalidation, one bit each.
+    fn inside(&self) -> u64 {
+        let ids = (0..MAX_ENTITIES).filter(|&i| self.depth[i].load(Relaxed) != 0);
+        ids.fold(0, |s, i| s | EntityId::new(i).bit())
+    }
 }
 
 /// The address spaces of a machine.
@@ -133,8 +141,7 @@ impl Mm {
         });
         let depth = &s.depth[e.id().index()];
         depth.store(depth.load(Relaxed).saturating_add(1), Relaxed);
-        let holders = &e.machine().resource(s.invalidating).holders;
-        holders.fetch_or(e.id().bit(), Relaxed);
+        self.publish_invalidators(e, s);
         let map = self.notifiers.map_of(space);
         if let Some(map) = map {
             map.acquire(ksplat_lockdep::Read::Exclusive);
@@ -166,10 +173,15 @@ impl Mm {
         let left = depth.load(Relaxed).saturating_sub(1);
         depth.store(left, Relaxed);
         if left == 0 {
-            let holders = &e.machine().resource(s.invalidating).holders;
-            holders.fetch_and(!e.id().bit(), Relaxed);
+            self.publish_invalidators(e, s);
+            e.machine().changed(e, true);
             e.machine().wake(s.invalidating);
         }
+    }
+
+    /// Those inside of an invalidation are who can end a wait for its end.
+    fn publish_invalidators(&self, e: &Entity, s: &AddressSpace) {
+        e.machine().set_enders(s.invalidating, s.inside());
     }
 
     /// `try_to_unmap()`: takes a page out of the address space that maps it, with its notifiers.
@@ -247,11 +259,11 @@ impl Mm {
         }
         e.point(OpKind::Wait, s.invalidating);
         e.start_looking();
-        while e.machine().resource(s.invalidating).holders() != 0 {
+        while s.inside() != 0 {
             e.block(Wait {
                 res: s.invalidating,
                 how: WaitHow::Sleep,
-                needs: Needs::Holders,
+                needs: Needs::Enders,
             });
         }
     }

@@ -11,6 +11,7 @@ mod callbacks;
 mod canaries;
 mod fs_reclaim;
 mod gfp;
+mod hotplug;
 mod invariants;
 mod kswapd;
 mod lru;
@@ -36,6 +37,7 @@ mod vmscan;
 mod watermark;
 mod zone;
 mod zonelist;
+mod zonelist_seq;
 
 pub use callbacks::{Callbacks, NoCallbacks};
 pub use fs_reclaim::Differences;
@@ -70,6 +72,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
 use unsubmitted::Unsubmitted;
 use zone::ZoneKeys;
 use zonelist::{KINDS, Zonelists};
+use zonelist_seq::Sequence;
 
 /// How long the allocator and reclaim keep trying. The kernel's values are the default; small machines explore the
 /// same paths with fewer repetitions.
@@ -129,6 +132,8 @@ pub struct MmSpec {
     pub kswapds: Vec<Option<EntityId>>,
     /// The daemon that runs [`Mm::release_worker`].
     pub release_worker: Option<EntityId>,
+    /// Whether zonelists may be rebuilt.
+    pub hotplug: bool,
     /// How long things are tried.
     pub bounds: Bounds,
 }
@@ -140,6 +145,14 @@ pub struct Mm {
     zones: Box<[Zone]>,
     nodes: Box<[Node]>,
     zonelists: Zonelists,
+    /// Zonelists may be rebuilt: looking at one is a step of its own.
+    hotplugs: bool,
+    /// What rewriting a zonelist goes through.
+    zonelist_res: ResId,
+    /// `zonelist_update_seq`.
+    sequence: Sequence,
+    /// `mem_hotplug_lock`.
+    hotplug_lock: Lock,
     cpu_nodes: Box<[usize]>,
     lru: Vec<LruSpec>,
     /// The frames of the pages of `lru`, in order.
@@ -237,9 +250,15 @@ impl Mm {
         let tags = |n: usize| (0..n).map(|_| AtomicU32::new(NIL)).collect();
         let names = page_names(&spec.lru);
         let drain = Lock::new(m, LockKind::Mutex, "pcpu_drain_mutex", drain_key);
+        let hotplug_key = class(m, LockKind::PercpuRwSem, "mem_hotplug_lock");
+        let hotplug = Lock::new(m, LockKind::PercpuRwSem, "mem_hotplug_lock", hotplug_key);
         let oom = Lock::new(m, LockKind::Mutex, "oom_lock", oom_key);
         let mm = Self {
             zonelists: Zonelists::build(nodes.len(), &zones),
+            hotplugs: spec.hotplug,
+            zonelist_res: m.add_resource(ResKind::State, "zonelists"),
+            sequence: Sequence::new(m),
+            hotplug_lock: hotplug,
             cpu_nodes: (0..m.nr_cpus())
                 .map(|cpu| spec.cpu_nodes.get(cpu).copied().unwrap_or(0) % nodes.len())
                 .collect(),
@@ -282,6 +301,8 @@ impl Mm {
         for zone in &self.zones {
             zone.reset(&self.frames);
         }
+        self.zonelists.rewrite(&self.zones, || {});
+        self.sequence.reset();
         self.nodes.iter().for_each(Node::reset);
         self.memcgs.iter().for_each(Memcg::reset);
         if let Some(d) = &self.delegation {

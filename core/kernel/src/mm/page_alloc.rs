@@ -8,7 +8,7 @@ use super::pf::Pf;
 use super::watermark::{AllocFlags, Mark};
 use super::zone::{Zone, ZoneKind};
 use super::zonelist::gfp_zone;
-use crate::rt::{Entity, EventKind, Machine, current, record};
+use crate::rt::{Entity, EventKind, Machine, OpKind, current, record};
 
 /// How far memory pressure is forced on one request. Each level includes those before it, except `Maybe`.
 ///
@@ -77,6 +77,8 @@ pub(crate) struct Request {
     pub(crate) order: u8,
     pub(crate) node: usize,
     pub(crate) highest: ZoneKind,
+    /// Where in its zonelist it begins to look (`ac->preferred_zoneref`): a position that was right when it was taken.
+    pub(crate) preferred: u8,
     pub(crate) pressure: Pressure,
 }
 
@@ -99,12 +101,14 @@ impl Mm {
         let m = e.machine();
         let effective = gfp.in_context(Pf::from_bits(e.pf()), m.rules());
         self.might_alloc(gfp);
+        let (node, highest) = (self.this_node(&e), gfp_zone(effective));
         let mut r = Request {
             given: gfp,
             gfp: effective,
             order,
-            node: self.this_node(&e),
-            highest: gfp_zone(effective),
+            node,
+            highest,
+            preferred: self.preferred(node, highest),
             pressure,
         };
         record(EventKind::Alloc, || {
@@ -166,7 +170,10 @@ impl Mm {
     /// `get_page_from_freelist()`: the zones of the zonelist in order.
     #[inline]
     pub(crate) fn get_page_from_freelist(&self, r: &Request, flags: AllocFlags) -> Option<Page> {
-        for zone in self.eligible(r) {
+        if self.hotplugs {
+            current().point(OpKind::Load, self.zonelist_res);
+        }
+        for zone in self.from_preferred(r) {
             let free = zone.nr_free();
             if flags.mark != Mark::None && !zone.enough(free, r.order, r.highest, flags) {
                 record(EventKind::Alloc, || tell_below(zone, flags));
@@ -181,17 +188,6 @@ impl Mm {
             }
         }
         None
-    }
-
-    /// The zones that a request may take from, best first.
-    #[inline]
-    pub(crate) fn eligible(&self, r: &Request) -> impl Iterator<Item = &Zone> {
-        let this_node = r.gfp.has(Gfp::THISNODE).then_some(r.node);
-        self.zonelists
-            .of(r.node, r.highest)
-            .iter()
-            .map(|&z| &self.zones[usize::from(z)])
-            .filter(move |z| this_node.is_none_or(|n| z.node == n))
     }
 
     /// `drain_all_pages()`: every CPU's lists go back to their zones, unless somebody else is draining.

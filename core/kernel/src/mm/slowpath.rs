@@ -1,7 +1,6 @@
 //! The allocator's slow path (`__alloc_pages_slowpath()`), in the kernel's order.
 //!
-//! Not modelled yet: cpusets and the zonelist sequence (their cookies never change), compaction (it never makes
-//! progress), the highatomic reserve.
+//! Not modelled yet: cpusets (their cookie never changes), compaction (it never makes progress), the highatomic reserve.
 
 use super::Mm;
 use super::callbacks::Callbacks;
@@ -16,6 +15,7 @@ use super::vmscan::ScanControl;
 use super::watermark::{AllocFlags, Mark, Reserves};
 use super::zone::ZoneKind;
 use super::zonelist::gfp_zone;
+use super::zonelist_seq::Cookie;
 use crate::rt::{Entity, EventKind, Needs, Op, OpKind, ResId, Wait, WaitHow, current, record};
 use crate::rules::FsReclaim;
 
@@ -28,6 +28,8 @@ struct Slow<'a> {
     cb: &'a dyn Callbacks,
     r: &'a mut Request,
     flags: AllocFlags,
+    /// What `zonelist_update_seq` was when it started.
+    cookie: Cookie,
     no_progress_loops: u32,
     /// Direct reclaim ran for this request.
     reclaimed: bool,
@@ -37,6 +39,8 @@ struct Slow<'a> {
 enum Step {
     Got(Page),
     Retry,
+    /// From the beginning: the zonelists have changed.
+    Restart,
     NoPage,
     /// The next step.
     On,
@@ -58,6 +62,7 @@ impl Mm {
             cb,
             r,
             flags,
+            cookie: Cookie::default(),
             no_progress_loops: 0,
             reclaimed: false,
         };
@@ -80,23 +85,50 @@ impl Mm {
 
 impl Slow<'_> {
     fn run(mut self) -> Option<Page> {
-        // The preferred zone; without one there is nothing to try.
-        self.mm.eligible(self.r).next()?;
-        self.mm.wake_all_kswapds(self.r);
-        if let Some(page) = self.freelist_before_reclaim(self.flags) {
-            return Some(page);
-        }
+        let mut round = None;
         loop {
-            match self.round() {
+            match self.attempt() {
                 Step::Got(page) => return Some(page),
-                Step::Retry | Step::On => {}
-                Step::NoPage => match self.no_page() {
-                    Step::Got(page) => return Some(page),
-                    Step::Retry | Step::On => {}
-                    Step::NoPage => return None,
-                },
+                Step::NoPage => {
+                    self.mm.audit_given_up(self.r, "spurious-failure");
+                    return None;
+                }
+                Step::Retry | Step::Restart | Step::On => {
+                    record(EventKind::Alloc, || {
+                        "the zonelists have changed: starts again".to_owned()
+                    });
+                    current().retry(&mut round);
+                }
             }
         }
+    }
+
+    /// From the label `restart` on: to a page, to failure, or back to here.
+    fn attempt(&mut self) -> Step {
+        self.no_progress_loops = 0;
+        self.cookie = self.mm.zonelist_iter_begin(self.r.gfp);
+        self.flags = AllocFlags::of(self.r.gfp, is_rt_task(&current()));
+        self.r.preferred = self.mm.preferred(self.r.node, self.r.highest);
+        if self.mm.from_preferred(self.r).next().is_none() {
+            return self.no_page();
+        }
+        self.mm.wake_all_kswapds(self.r);
+        if let Some(page) = self.freelist_before_reclaim(self.flags) {
+            return Step::Got(page);
+        }
+        loop {
+            let step = match self.round() {
+                Step::NoPage => self.no_page(),
+                step => step,
+            };
+            if !matches!(step, Step::Retry | Step::On) {
+                return step;
+            }
+        }
+    }
+
+    fn zonelists_changed(&self) -> bool {
+        self.mm.check_retry_zonelist(self.r.gfp, self.cookie)
     }
 
     /// From the label `retry` on.
@@ -108,6 +140,10 @@ impl Slow<'_> {
             Reserves::No => {}
             Reserves::All => self.flags.mark = Mark::None,
             Reserves::Oom => self.flags.oom = true,
+        }
+        if reserves != Reserves::No || self.flags.min_reserve {
+            // Memory policies and cpusets do not bind such requests: the position in the list is taken anew.
+            self.r.preferred = self.mm.preferred(self.r.node, self.r.highest);
         }
         if let Some(page) = self.freelist_before_reclaim(self.flags) {
             return Step::Got(page);
@@ -131,6 +167,9 @@ impl Slow<'_> {
         }
         if self.should_reclaim_retry(&e, progress) {
             return Step::Retry;
+        }
+        if self.zonelists_changed() {
+            return Step::Restart;
         }
         self.may_oom(&e)
     }
@@ -249,6 +288,7 @@ impl Slow<'_> {
             OomVerdict::NotForThis
         } else {
             self.mm.audit_oom(self.r, forced);
+            self.mm.audit_given_up(self.r, "spurious-oom");
             self.mm.out_of_memory(self.cb, self.r.gfp)
         };
         self.mm.oom.unlock();
@@ -264,6 +304,9 @@ impl Slow<'_> {
 
     /// The label `nopage`: only `__GFP_NOFAIL` goes on, with the min reserve.
     fn no_page(&mut self) -> Step {
+        if self.zonelists_changed() {
+            return Step::Restart;
+        }
         if !self.r.gfp.has(Gfp::NOFAIL) || !self.r.gfp.may_block() {
             return Step::NoPage;
         }
@@ -304,6 +347,7 @@ impl Mm {
             order: 0,
             node,
             highest,
+            preferred: self.preferred(node, highest),
             pressure: Pressure::None,
         };
         self.perform_reclaim(cb, &r)

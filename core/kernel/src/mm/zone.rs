@@ -105,6 +105,8 @@ pub struct Zone {
     /// Since its invariants were checked.
     pub(crate) changed: AtomicBool,
     pub(crate) pcps: Box<[CachePadded<Locked<Pcp>>]>,
+    /// Memory hotplug took it out of service.
+    pub(crate) offline: AtomicBool,
 }
 
 impl Zone {
@@ -140,6 +142,7 @@ impl Zone {
             buddy: CachePadded::new(buddy),
             nr_free: CachePadded::new(AtomicU32::new(spec.pages)),
             changed: AtomicBool::new(false),
+            offline: AtomicBool::new(false),
         }
     }
 
@@ -170,14 +173,14 @@ impl Zone {
 
     /// Under the zone's lock.
     #[inline]
-    fn count_free(&self, change: i32) {
+    pub(crate) fn count_free(&self, change: i32) {
         let n = self.nr_free().wrapping_add_signed(change);
         self.nr_free.store(n, Relaxed);
     }
 
     /// The invariants of this zone are to be checked at the next step.
     #[inline]
-    fn touch(&self, e: &Entity) {
+    pub(crate) fn touch(&self, e: &Entity) {
         let m = e.machine();
         if m.simulated() {
             self.changed.store(true, Relaxed);
@@ -189,6 +192,7 @@ impl Zone {
     pub(crate) fn reset(&self, frames: &Frames) {
         self.buddy.set(|b| b.reset(frames));
         self.nr_free.store(self.managed(), Relaxed);
+        self.offline.store(false, Relaxed);
         for pcp in &self.pcps {
             pcp.set(Pcp::reset);
         }

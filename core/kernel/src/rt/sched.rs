@@ -228,25 +228,35 @@ impl Machine {
     }
 
     /// Of several tasks that could run on one CPU, PREEMPT_RT runs one with the highest priority. A spinner counts: it
-    /// keeps the CPU. Who sleeps for a bounded time may wake at any moment and is in nobody's way.
+    /// keeps the CPU. Who sleeps for a bounded time may wake at any moment, and an interrupt thread that has not begun may
+    /// begin at any moment: they preempt whom they outrank, and are in nobody's way.
     #[cold]
     fn highest_prio(&self, set: u64) -> u64 {
         let mut out = 0;
         for cpu in &self.cpus {
-            let naps = set & cpu.tasks & self.sim.napping.get();
+            let naps = set & cpu.tasks & (self.sim.napping.get() | self.unbegun(set));
             let here = set & cpu.tasks & !naps;
             let spinners = self.spinners(cpu.tasks);
             let top = members(here | spinners).map(|e| self.prio_of(e)).max();
-            let least_nap = members(spinners).map(|e| self.prio_of(e)).max();
             out |= members(here)
                 .filter(|&e| Some(self.prio_of(e)) == top)
                 .fold(0, |s, e| s | e.bit());
             out |= members(naps)
-                .filter(|&e| Some(self.prio_of(e)) >= least_nap)
+                .filter(|&e| Some(self.prio_of(e)) >= top)
                 .fold(0, |s, e| s | e.bit());
             out |= set & cpu.irqs;
         }
         out
+    }
+
+    /// Of `set` the interrupt threads that have not begun.
+    fn unbegun(&self, set: u64) -> u64 {
+        members(set)
+            .filter(|&e| {
+                let e = self.entity(e);
+                e.kind == EntityKind::HardIrq && !e.active.get()
+            })
+            .fold(0, |s, e| s | e.bit())
     }
 
     /// Of `tasks` those that spin.

@@ -86,6 +86,17 @@ impl Consoles {
         }
     }
 
+    /// Whether what the running entity prints is written by somebody else, later.
+    #[must_use]
+    pub fn is_deferred(&self) -> bool {
+        let e = current();
+        let rules = e.machine().rules();
+        !self.present
+            || e.machine().rt()
+            || rules.printk != Printk::Sync
+            || self.deferred[e.cpu().index()].load(SeqCst) != 0
+    }
+
     /// `printk_deferred_exit()`.
     pub fn deferred_exit(&self) {
         let e = current();

@@ -1,10 +1,10 @@
 //! Sleepable RCU: a domain with readers that may sleep.
 
+use super::word::SHARED;
 use crate::lockdep_events::{self as lockdep, Acquire, Map};
 use crate::rt::{
     EventKind, MAX_ENTITIES, Machine, Needs, OpKind, ResId, ResKind, Wait, WaitHow, current, record,
 };
-use super::word::SHARED;
 use crate::rt::{Fact, fact};
 use ksplat_lockdep::{Key, Read};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};

@@ -1,7 +1,7 @@
 //! The accounting of a machine: memcgs, inodes and wbs with their locks, and what the rules make possible.
 
 use super::page_events::{Books, WbCounters};
-use crate::rt::{Entity, EntityId, Machine, ResId, ResKind};
+use crate::rt::{Entity, EntityId, EventKind, Machine, ResId, ResKind, record};
 use crate::rules::{Cgroup, Rules, WbNesting};
 use crate::sync::{Lock, LockKind, WaitQueue};
 use ksplat_lockdep::Key;
@@ -288,18 +288,24 @@ impl Inode {
     }
 }
 
+/// A transaction begins: its end compares the interrupts with what they are now.
+pub(super) fn begins(e: &Entity, what: &str) -> bool {
+    record(EventKind::Context, || format!("begins {what}"));
+    e.irqs_disabled()
+}
+
 /// Invariant 14: a transaction promises to leave interrupts as they were when it began.
-pub(super) fn irqs_restored(e: &Entity, were_off: bool, what: &str) {
-    if e.irqs_disabled() == were_off {
-        return;
-    }
+pub(super) fn ends(e: &Entity, were_off: bool, what: &str) {
+    let off = e.irqs_disabled();
     let word = |off: bool| if off { "disabled" } else { "enabled" };
-    e.machine().state_break("irq-state", || {
-        format!(
-            "{}: interrupts {} when {what} began, {} at its end",
-            e.name(),
-            word(were_off),
-            word(e.irqs_disabled())
-        )
-    });
+    if off != were_off {
+        e.machine().state_break("irq-state", || {
+            let (now, then) = (word(off), word(were_off));
+            format!(
+                "{}: interrupts {then} when {what} began, {now} at its end",
+                e.name()
+            )
+        });
+    }
+    record(EventKind::Context, || format!("ends {what}"));
 }

@@ -4,11 +4,13 @@
 //! RCU read lock always; the memcg's `move_lock` with `irqsave` only while charges are being moved. Gone in 6.13 (W3,
 //! `cf4a65539c13` and others), with charge moving itself.
 
-use super::accounting::{Accounting, irqs_restored};
+use super::accounting::{Accounting, begins, ends};
 use crate::rt::{EventKind, IrqFlags, OpKind, current, record};
 use crate::rules::WbNesting;
 use crate::sync::{How, Irq, Rcu};
 use std::sync::atomic::Ordering::SeqCst;
+
+const WHAT: &str = "the page-stat transaction";
 
 /// A running page-stat transaction: what its end has to undo.
 #[derive(Debug)]
@@ -27,7 +29,7 @@ impl Accounting {
         let mut out = PageStat {
             locked: None,
             rcu: false,
-            irqs_were_off: e.irqs_disabled(),
+            irqs_were_off: begins(&e, WHAT),
         };
         if e.machine().rules().wb_nesting == WbNesting::W3 {
             return out;
@@ -63,7 +65,7 @@ impl Accounting {
         if stat.rcu {
             rcu.read_unlock();
         }
-        irqs_restored(&current(), stat.irqs_were_off, "the page-stat transaction");
+        ends(&current(), stat.irqs_were_off, WHAT);
     }
 
     /// Starts moving the charges of a memcg: `moving_account` goes up, then all transactions that did not see it must

@@ -4,11 +4,13 @@
 //! RCU read lock always; the lock of `i_pages` only if `I_WB_SWITCH` is set. W1 (`682aa8e1a6a1`, 4.2) takes it with the
 //! variant that enables interrupts at the end whatever they were before; W2 (`2e898e4c0a38`, 4.17) saves and restores.
 
-use super::accounting::{Accounting, irqs_restored};
+use super::accounting::{Accounting, begins, ends};
 use crate::rt::{EventKind, IrqFlags, OpKind, current, record};
 use crate::rules::WbNesting;
 use crate::sync::{How, Irq, Rcu};
 use std::sync::atomic::Ordering::SeqCst;
+
+const WHAT: &str = "the inode to wb transaction";
 
 /// A running inode to wb transaction: the cookie (`struct wb_lock_cookie`).
 #[derive(Debug)]
@@ -45,7 +47,7 @@ impl Accounting {
             wb: self.wb_of(inode),
             locked: None,
             unlocked: false,
-            irqs_were_off: e.irqs_disabled(),
+            irqs_were_off: begins(&e, WHAT),
         };
         if nesting == WbNesting::W0 {
             return out;
@@ -87,6 +89,6 @@ impl Accounting {
         if e.machine().rules().wb_nesting != WbNesting::W0 {
             rcu.read_unlock();
         }
-        irqs_restored(&e, stat.irqs_were_off, "the inode to wb transaction");
+        ends(&e, stat.irqs_were_off, WHAT);
     }
 }

@@ -7,7 +7,7 @@ pub use blind::{Edge, MissingEdge, missing_edges, reporting_annotations};
 pub use prerequisites::{Prerequisite, prerequisites};
 
 use super::probe::{changing, exhaust, guards_off, probe, with};
-use super::search::{Bounds, Runtime, Search};
+use super::search::{Bounds, Runtime, Search, search};
 use crate::confirm::{self, Decided, Decision};
 use crate::finding::Signature;
 use crate::program::expect::Verdict;
@@ -15,6 +15,7 @@ use crate::program::rules_text::Setting;
 use crate::program::{Program, RulesText};
 use crate::rules::machine_rules;
 use crate::run::Litmus;
+use ksplat_kernel::rules::Rules;
 
 /// A change of the rules that makes a stop appear.
 #[derive(Clone, Debug)]
@@ -57,6 +58,9 @@ const GATES: &[(&str, &str)] = &[
     ("cgroup", "v2"),
 ];
 
+/// Schedules that have to pass without a stop before a forced gate is held to be needed for it.
+const UNFORCED_SCHEDULES: u64 = 2_000;
+
 /// Classifies what a search of `program` under the rules of `text` found. Stops that are met on the way are added.
 pub fn judge(
     program: &Program,
@@ -90,6 +94,9 @@ pub fn judge(
         return judgement;
     }
     match judgement.verdict {
+        Verdict::Caught | Verdict::Blind | Verdict::Real if needs_force(program, text) => {
+            judgement.verdict = Verdict::Latent;
+        }
         Verdict::FalsePositive => judgement.guard = opened(program, text, guards_off()),
         Verdict::Clean => {
             judgement.gate = opened(program, text, gates());
@@ -106,6 +113,25 @@ pub fn judge(
         _ => {}
     }
     judgement
+}
+
+/// Whether a stop needs the gates that `allow_both` forces open, which no upstream configuration opens together:
+/// without the force there is none within the bounds of a gate's search.
+fn needs_force(program: &Program, text: &RulesText) -> bool {
+    let forced = machine_rules(text);
+    if !forced.allow_both {
+        return false;
+    }
+    let unforced = Rules {
+        allow_both: false,
+        ..forced
+    };
+    let bounds = Bounds {
+        schedules: UNFORCED_SCHEDULES,
+        ..Bounds::default()
+    };
+    Litmus::new(program, &unforced)
+        .is_ok_and(|litmus| !search(&litmus, &bounds, Search::stops).stops())
 }
 
 fn classify(litmus: &Litmus, found: &Search) -> Verdict {

@@ -3,7 +3,7 @@
 use super::Writeback;
 use super::spec::{Filesystem, PageChange};
 use crate::mm::{Mm, PageFlags};
-use crate::rt::{EventKind, OpKind, current, record};
+use crate::rt::{EntityId, EventKind, OpKind, current, record};
 
 impl Writeback {
     /// `folio_mark_dirty()`. False: it was dirty already.
@@ -50,7 +50,10 @@ impl Writeback {
             return;
         }
         let e = current();
+        // Who can end it is known before anybody can wait for it.
+        let before = self.own(mm, page, Some(e.id()));
         if !fs.change_page(page, PageChange::SetWriteback) {
+            self.own(mm, page, before);
             e.machine().state_break("writeback-set-twice", || {
                 format!(
                     "{} sets PG_writeback of {} again",
@@ -60,11 +63,16 @@ impl Writeback {
             });
             return;
         }
-        let mut s = self.state();
-        s.pages[page].owner = Some(e.id());
         mm.owns_unsubmitted(e.id());
-        mm.set_writeback_enders(e.machine(), page, self.enders(&s, page));
         record(EventKind::Step, || self.tell(page, "PG_writeback"));
+    }
+
+    /// Makes an entity, or nobody, the one that has to submit a page. Returns who it was.
+    fn own(&self, mm: &Mm, page: usize, owner: Option<EntityId>) -> Option<EntityId> {
+        let mut s = self.state();
+        let before = std::mem::replace(&mut s.pages[page].owner, owner);
+        mm.set_writeback_enders(current().machine(), page, self.enders(&s, page));
+        before
     }
 
     /// `folio_end_writeback()`: in task or interrupt context.
