@@ -192,3 +192,32 @@ fn the_checker_accepts_what_random_programs_show() {
     }
     assert!(accepted > 1_000, "only {accepted} findings");
 }
+
+#[test]
+fn random_programs_run_on_threads() {
+    for seed in 0..40 {
+        let mut program = program(seed);
+        // There are no steps to count here: what does not end is abandoned.
+        program.machine.steps = None;
+        let litmus = Arc::new(litmus(&program));
+        let done = Arc::new(Mutex::new(None));
+        let (inside, out) = (Arc::clone(&litmus), Arc::clone(&done));
+        let thread = std::thread::spawn(move || {
+            *out.lock().unwrap() = Some(inside.run_on_threads(seed));
+        });
+        let start = std::time::Instant::now();
+        while !thread.is_finished() {
+            if start.elapsed().as_secs() > 5 {
+                ksplat_kernel::rt::abandon(litmus.machine());
+            }
+            assert!(
+                start.elapsed().as_secs() < 20,
+                "seed {seed} hangs\n{}",
+                print(&program)
+            );
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        let outcome = done.lock().unwrap().take().expect("it ran");
+        assert_eq!(outcome.fault, None, "seed {seed}\n{}", print(&program));
+    }
+}

@@ -42,6 +42,9 @@ pub(super) fn check(
         Detail::InconsistentState {
             class, from, to, ..
         } if from.state_name() == "HARDIRQ" && to.state_name() == "HARDIRQ" => {
+            if released_in_handler(statics, moments, claim) {
+                return Ok(Basis::Recorded);
+            }
             both_ways(&all, code(class.id))
         }
         _ => Ok(Basis::Recorded),
@@ -135,6 +138,15 @@ fn closing(all: &[Acquisition], claim: &Report, prev: u64, next: u64) -> Result<
             "the log does not have the acquisition that the report was made at".to_owned(),
         ))
     }
+}
+
+/// A handler released a lock below others: lockdep takes those anew, in the handler's context, without an event.
+fn released_in_handler(statics: &Statics, moments: &[Moment], claim: &Report) -> bool {
+    moments.iter().any(|m| {
+        Fact::from_code(m.fact) == Fact::MapGives
+            && statics.is_handler(m.entity as usize)
+            && m.site as u32 == claim.site
+    })
 }
 
 /// The class was taken in an interrupt and, elsewhere, with interrupts on.

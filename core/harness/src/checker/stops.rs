@@ -49,7 +49,7 @@ fn chain(books: &Books<'_>, blocked: u64, claim: &Stop) -> Result<(), Rejection>
     let fits = match claim.kind {
         StopKind::Deadlock => closes && !retries,
         StopKind::Livelock => retries,
-        StopKind::NoEnder => !retries && last.needs & blocked == 0,
+        StopKind::NoEnder => !retries && last.needs & blocked & !books.at_rest() == 0,
     };
     if fits {
         Ok(())
@@ -59,6 +59,16 @@ fn chain(books: &Books<'_>, blocked: u64, claim: &Stop) -> Result<(), Rejection>
 }
 
 impl Books<'_> {
+    /// Interrupts and softirqs that nobody raised.
+    fn at_rest(&self) -> u64 {
+        let rests = |id: usize| {
+            let e = &self.entities[id];
+            self.statics.is_raised(id) && !e.busy && e.pending == 0
+        };
+        let ids = 0..self.entities.len();
+        ids.filter(|&id| rests(id)).fold(0, |s, id| s | 1u64 << id)
+    }
+
     /// Everybody who cannot go on whatever the others do, those at rest included.
     pub(super) fn blocked(&self) -> u64 {
         let all = self.entities.iter().enumerate();

@@ -102,7 +102,8 @@ impl Waits<'_> {
 
     /// Whether being stuck matters: a daemon without work and an interrupt that does not fire are at rest.
     fn counts(&self, id: EntityId) -> bool {
-        match self.waits[id.index()] {
+        // Who was woken has something to do.
+        match self.waits[id.index()].filter(|_| self.ready & id.bit() == 0) {
             Some(w) => w.how != WaitHow::Idle,
             None => !self.machine.entity(id).kind.is_raised() || self.ready & id.bit() != 0,
         }
@@ -203,7 +204,7 @@ impl Waits<'_> {
         } else {
             EntityId(stuck.trailing_zeros() as u8)
         };
-        let (path, closes) = self.follow(first, blocked);
+        let (path, closes) = self.follow(first, blocked & !self.at_rest());
         let waits: Vec<StuckWait> = path.iter().map(|&id| self.stuck_wait(id)).collect();
         let kind = if waits
             .iter()
@@ -223,6 +224,15 @@ impl Waits<'_> {
         let lock = matches!(w.needs, Needs::Holders | Needs::All(_));
         let sequence = self.machine.resource(w.res).kind == ResKind::Sequence;
         w.needs == Needs::Anyone || (w.how == WaitHow::Spin && (sequence || !lock))
+    }
+
+    /// Interrupts and softirqs that nobody raised: no links of a chain of waits.
+    fn at_rest(&self) -> u64 {
+        members(self.live & !self.ready)
+            .filter(|&id| {
+                self.machine.entity(id).kind.is_raised() && self.waits[id.index()].is_none()
+            })
+            .fold(0, |s, id| s | id.bit())
     }
 
     /// Follows the waits from `first` until one repeats (the cycle, from its start) or nobody is left to blame.

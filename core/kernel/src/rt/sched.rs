@@ -487,9 +487,17 @@ impl Machine {
         choice
     }
 
+    /// Whether a task is without the CPU that it ran on last: it slept, and was the first to be chosen again.
+    fn gave_cpu(&self, id: EntityId) -> bool {
+        let e = self.entity(id);
+        let cpu = self.cpu(e.cpu);
+        e.shares_cpu && cpu.irqs & id.bit() == 0 && cpu.curr.get() != Some(id)
+    }
+
     /// The chosen entity gets its CPU.
     pub(crate) fn enter(&self, id: EntityId) {
-        if self.sim.running.replace(Some(id)) != Some(id) && self.recording() {
+        let other = self.sim.running.replace(Some(id)) != Some(id);
+        if self.recording() && (other || self.gave_cpu(id)) {
             super::event::runs(self, id);
         }
         if self.sim.looked.get() & id.bit() == 0 {

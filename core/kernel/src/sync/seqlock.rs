@@ -9,7 +9,7 @@ use crate::rt::{
 };
 use crate::rt::{Fact, fact};
 use ksplat_lockdep::Key;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 /// A sequence count, with a spinlock for its writers (`seqlock_t`) or without (`seqcount_t`).
 #[derive(Debug)]
@@ -108,6 +108,7 @@ impl Seqlock {
         }
         r.holders.fetch_or(e.id().bit(), SeqCst);
         fact(e, Fact::Gets, self.res, SHARED);
+        e.hold_shared(self.res);
         e.count_held(1);
         m.changed(e, false);
     }
@@ -129,7 +130,7 @@ impl Seqlock {
             format!("write_seqcount_end {}", r.name())
         });
         lockdep::release(e, self.map);
-        if r.holders.load(Relaxed) & e.id().bit() == 0 {
+        if !e.drop_shared(self.res) {
             m.state_break("seqcount-not-written", || {
                 format!(
                     "{} ends writing {}, which it did not begin",
@@ -139,7 +140,9 @@ impl Seqlock {
             });
             return;
         }
-        r.holders.fetch_and(!e.id().bit(), SeqCst);
+        if !e.holds_shared(self.res) {
+            r.holders.fetch_and(!e.id().bit(), SeqCst);
+        }
         fact(e, Fact::Gives, self.res, SHARED);
         self.count.fetch_add(1, SeqCst);
         e.count_held(-1);

@@ -1,9 +1,11 @@
 //! Sleepable RCU: a domain with readers that may sleep.
 
+use super::word::SHARED;
 use crate::lockdep_events::{self as lockdep, Acquire, Map};
 use crate::rt::{
     EventKind, MAX_ENTITIES, Machine, Needs, OpKind, ResId, ResKind, Wait, WaitHow, current, record,
 };
+use crate::rt::{Fact, fact};
 use ksplat_lockdep::{Key, Read};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
@@ -57,6 +59,7 @@ impl Srcu {
             self.readers.fetch_or(e.id().bit(), SeqCst);
         }
         e.count_held(1);
+        fact(&e, Fact::Gets, self.res, SHARED);
         e.machine().changed(&e, false);
     }
 
@@ -83,6 +86,7 @@ impl Srcu {
         }
         depth.store(before - 1, SeqCst);
         e.count_held(-1);
+        fact(&e, Fact::Gives, self.res, SHARED);
         if before == 1 {
             let gone = !e.id().bit();
             self.readers.fetch_and(gone, SeqCst);

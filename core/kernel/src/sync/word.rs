@@ -145,6 +145,10 @@ fn own(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: Mode) {
         r.state.store(r.state.load(Relaxed) + 1, Relaxed);
         set_bits(&r.holders, me);
         e.hold_shared(res);
+        let writers = r.waiters.load(Relaxed) & !me;
+        if writers != 0 {
+            m.bar(writers, res);
+        }
     }
     e.count_held(1);
     fact(e, Fact::Gets, res, mode.code());
