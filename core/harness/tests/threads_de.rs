@@ -19,8 +19,8 @@ fn programs(thread: &str) -> Vec<(String, Program)> {
         .iter()
         .map(|path| {
             let text = std::fs::read_to_string(path).unwrap();
-            let program =
-                parse(&text).unwrap_or_else(|errors| panic!("{}: {errors:?}", path.display()));
+            let program = parse(&path.display().to_string(), &text)
+                .unwrap_or_else(|errors| panic!("{}: {errors:?}", path.display()));
             (path.display().to_string(), program)
         })
         .collect()

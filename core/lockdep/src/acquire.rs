@@ -2,11 +2,12 @@
 
 use crate::engine::{ClassWord, Lockdep};
 use crate::graph::Graph;
+use crate::held::{Held, Request};
 use crate::key::{Acquire, ClassId, LockMap, MAX_SUBCLASSES, WaitType};
 use crate::op::Op;
 use crate::report::{Detail, Outcome};
 use crate::table::{Found, MAX_NODES, Step, WaitLimit};
-use crate::task::{Held, Request, TaskState};
+use crate::task::TaskState;
 use crate::usage::{UsageBit, UsageState};
 
 impl Acquire {

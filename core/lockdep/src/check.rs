@@ -1,11 +1,12 @@
 //! What a new usage bit or a new dependency is checked against.
 
 use crate::graph::{Deps, Graph, Slot};
+use crate::held::{Held, Request};
 use crate::key::Read;
 use crate::op::Op;
 use crate::report::{Detail, Trace};
 use crate::search::{Direction, Search};
-use crate::task::{Held, Request, TaskState};
+use crate::task::TaskState;
 use crate::usage::{Usage, UsageBit};
 
 /// The verdict of `check_deadlock()`.

@@ -59,6 +59,7 @@ mod check;
 mod context;
 mod engine;
 mod graph;
+mod held;
 mod key;
 mod op;
 mod published;

@@ -2,10 +2,11 @@
 
 use crate::engine::Lockdep;
 use crate::graph::Graph;
+use crate::held::{Held, Request};
 use crate::key::{ClassId, LockMap};
 use crate::report::{Detail, HeldLock, Kind, Outcome, Report, ReportId};
 use crate::sync::GraphGuard;
-use crate::task::{Held, Request, TaskState};
+use crate::task::TaskState;
 use core::num::NonZeroU32;
 
 /// Who does what, where. Takes the graph lock when it is first needed and keeps it to the end.

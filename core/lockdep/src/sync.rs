@@ -70,7 +70,7 @@ type UnsafeCellOf<T> = UnsafeCell<T>;
 #[cfg(not(loom))]
 fn wait(spins: u32) {
     // The holder may have lost its CPU.
-    if spins % SPINS == 0 {
+    if spins.is_multiple_of(SPINS) {
         std::thread::yield_now()
     } else {
         core::hint::spin_loop()

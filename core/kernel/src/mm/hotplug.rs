@@ -155,7 +155,7 @@ impl Mm {
         if !e.machine().simulated() {
             return;
         }
-        let seen = |id: usize| self.from_preferred(r).any(|z| z.id == id);
+        let seen = |id: usize| self.kept_zones(r).any(|z| z.id == id);
         let enough = AllocFlags::plain(Mark::Min);
         let overlooked = self
             .eligible(r)

@@ -173,7 +173,7 @@ impl Mm {
         if self.hotplugs {
             current().point(OpKind::Load, self.zonelist_res);
         }
-        for zone in self.from_preferred(r) {
+        for zone in self.kept_zones(r) {
             let free = zone.nr_free();
             if flags.mark != Mark::None && !zone.enough(free, r.order, r.highest, flags) {
                 record(EventKind::Alloc, || tell_below(zone, flags));

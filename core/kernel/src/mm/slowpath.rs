@@ -109,7 +109,7 @@ impl Slow<'_> {
         self.cookie = self.mm.zonelist_iter_begin(self.r.gfp);
         self.flags = AllocFlags::of(self.r.gfp, is_rt_task(&current()));
         self.r.preferred = self.mm.preferred(self.r.node, self.r.highest);
-        if self.mm.from_preferred(self.r).next().is_none() {
+        if self.mm.kept_zones(self.r).next().is_none() {
             return self.no_page();
         }
         self.mm.wake_all_kswapds(self.r);

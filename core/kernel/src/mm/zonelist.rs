@@ -60,7 +60,7 @@ impl Zonelists {
 
     /// The entries of a node's list from a position on: position and zone.
     #[inline]
-    fn from(&self, node: usize, position: u8) -> impl Iterator<Item = (u8, usize)> {
+    fn entries(&self, node: usize, position: u8) -> impl Iterator<Item = (u8, usize)> {
         let list = &self.lists[node];
         (position..list.len() as u8).map_while(|at| {
             let zone = list[usize::from(at)].load(Relaxed);
@@ -89,7 +89,7 @@ impl Mm {
     #[inline]
     pub(crate) fn preferred(&self, node: usize, highest: ZoneKind) -> u8 {
         let mut after = 0;
-        for (at, zone) in self.zonelists.from(node, 0) {
+        for (at, zone) in self.zonelists.entries(node, 0) {
             if self.zones[zone].kind <= highest {
                 return at;
             }
@@ -106,7 +106,7 @@ impl Mm {
 
     /// The zones that a freelist attempt looks at: from the position on that the request has kept.
     #[inline]
-    pub(crate) fn from_preferred(&self, r: &Request) -> impl Iterator<Item = &Zone> {
+    pub(crate) fn kept_zones(&self, r: &Request) -> impl Iterator<Item = &Zone> {
         self.eligible_from(r, r.preferred)
     }
 
@@ -115,7 +115,7 @@ impl Mm {
         let this_node = r.gfp.has(Gfp::THISNODE).then_some(r.node);
         let highest = r.highest;
         self.zonelists
-            .from(r.node, position)
+            .entries(r.node, position)
             .map(|(_, z)| &self.zones[z])
             .filter(move |z| z.kind <= highest && this_node.is_none_or(|n| z.node == n))
     }

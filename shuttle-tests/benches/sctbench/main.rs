@@ -1,0 +1,213 @@
+//! Mean schedules to the first bug on SCTBench programs: shuttle's own schedulers beside our strategies.
+//!
+//! Shuttle's schedulers decide on our shuttle runtime, where they choose among the same candidates at the same points.
+//! A cell is the mean over the trials that found the bug, with their number if not all did. A column that misses the
+//! bug in the first trials is not tried further on that program. `--trials N`, `--cap N`, `--only NAME`, `--safestack N`.
+
+mod programs;
+mod sct;
+
+use ksplat_harness::explore::{Directed, Party, StrategySpec};
+use ksplat_kernel::rt::{Deterministic, Machine, Outcome, Strategy, run_in_shuttle};
+use programs::{PROGRAMS, Program, SAFESTACK};
+use sct::Sct;
+use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler, UrwRandomScheduler};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
+
+/// Trials in which a column may miss a bug before it is given up on that program.
+const MISSES: usize = 3;
+
+#[derive(Clone, Copy)]
+enum Column {
+    Shuttle(&'static str, fn(u64, usize) -> Box<dyn Scheduler + Send>),
+    Ours(&'static str),
+    Directed,
+}
+
+const COLUMNS: &[Column] = &[
+    Column::Shuttle("sh:random", |seed, n| {
+        Box::new(RandomScheduler::new_from_seed(seed, n))
+    }),
+    Column::Shuttle("sh:pct3", |seed, n| {
+        Box::new(PctScheduler::new_from_seed(seed, 3, n))
+    }),
+    Column::Shuttle("sh:urw", |seed, n| {
+        Box::new(UrwRandomScheduler::new_from_seed(seed, n))
+    }),
+    Column::Ours("random"),
+    Column::Ours("pct:3"),
+    Column::Ours("urw"),
+    Column::Ours("pos"),
+    Column::Ours("surw"),
+    Column::Directed,
+    Column::Ours("portfolio"),
+];
+
+impl Column {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Shuttle(name, _) | Self::Ours(name) => name,
+            Self::Directed => "directed",
+        }
+    }
+}
+
+fn is_bug(o: &Outcome) -> bool {
+    o.stop.is_some() || !o.breaks.is_empty()
+}
+
+/// Schedules until the bug shows.
+fn ours(m: &Machine, w: &Sct, s: &mut dyn Strategy, cap: u64) -> Option<u64> {
+    let mut det = Deterministic::new();
+    (1..=cap).find(|_| {
+        w.reset();
+        let o = det.run(m, w, s);
+        assert_eq!(o.fault, None);
+        is_bug(&o)
+    })
+}
+
+fn under_shuttle(
+    program: &'static Program,
+    scheduler: Box<dyn Scheduler + Send>,
+    cap: u64,
+) -> Option<u64> {
+    let (m, w) = Sct::new(program);
+    let tried = Arc::new(AtomicU64::new(0));
+    let seen = Arc::clone(&tried);
+    let mut config = shuttle::Config::new();
+    config.failure_persistence = shuttle::FailurePersistence::None;
+    let runner = shuttle::Runner::new(scheduler, config);
+    let run = AssertUnwindSafe(|| {
+        runner.run(move || {
+            seen.fetch_add(1, Relaxed);
+            w.reset();
+            assert!(!is_bug(&run_in_shuttle(&m, &w)));
+        });
+    });
+    let found = std::panic::catch_unwind(run).is_err();
+    found.then(|| tried.load(Relaxed)).filter(|&n| n <= cap)
+}
+
+fn trial(program: &'static Program, column: Column, seed: u64, cap: u64) -> Option<u64> {
+    let (m, w) = Sct::new(program);
+    match column {
+        Column::Shuttle(_, scheduler) => under_shuttle(program, scheduler(seed, cap as usize), cap),
+        Column::Ours(name) => {
+            let spec: StrategySpec = name.parse().expect("a strategy's name");
+            ours(&m, &w, &mut spec.build(&m, seed), cap)
+        }
+        Column::Directed => {
+            let party = |&lock: &usize| Party {
+                entity: None,
+                holds: w.lock_res(lock),
+            };
+            let cycle = program.cycle.iter();
+            ours(
+                &m,
+                &w,
+                &mut Directed::new(cycle.map(party).collect(), seed),
+                cap,
+            )
+        }
+    }
+}
+
+/// A cell of the table, and the time to the first bug in microseconds.
+fn cell(program: &'static Program, column: Column, trials: usize, cap: u64) -> (String, f64) {
+    if matches!(column, Column::Directed) && program.cycle.is_empty() {
+        return (String::new(), f64::NAN);
+    }
+    let (mut found, mut sum, start) = (0, 0, Instant::now());
+    let mut made = 0;
+    for seed in 1..=trials as u64 {
+        made += 1;
+        if let Some(n) = trial(program, column, seed, cap) {
+            found += 1;
+            sum += n;
+        } else if found == 0 && made == MISSES {
+            break;
+        }
+    }
+    if found == 0 {
+        return (format!("- ({made})"), f64::NAN);
+    }
+    let mean = sum as f64 / found as f64;
+    let text = if mean < 10.0 {
+        format!("{mean:.1}")
+    } else {
+        format!("{mean:.0}")
+    };
+    let micros = start.elapsed().as_secs_f64() * 1e6 / found as f64;
+    if found == trials {
+        (text, micros)
+    } else {
+        (format!("{text} ({found})"), micros)
+    }
+}
+
+fn option(name: &str) -> Option<String> {
+    let mut args = std::env::args().skip_while(|a| a != name);
+    args.next().and(args.next())
+}
+
+fn number(name: &str, otherwise: u64) -> u64 {
+    option(name)
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(otherwise)
+}
+
+fn main() {
+    // Shuttle tells a bug by a panic; it is counted, not shown.
+    std::panic::set_hook(Box::new(|_| {}));
+    let trials = number("--trials", 20) as usize;
+    let cap = number("--cap", 10_000);
+    let only = option("--only");
+    println!("mean schedules to the first bug, {trials} trials, at most {cap} schedules each");
+    print!("{:<16}", "");
+    for column in COLUMNS {
+        print!("{:>12}", column.name());
+    }
+    println!("  time of surw, us");
+    let wanted = |p: &&&Program| match &only {
+        Some(name) => p.name == name,
+        None => p.name != SAFESTACK.name,
+    };
+    for program in PROGRAMS.iter().filter(|p| wanted(&p)) {
+        print!("{:<16}", program.name);
+        let mut surw = f64::NAN;
+        for &column in COLUMNS {
+            let (text, micros) = cell(program, column, trials, cap);
+            if column.name() == "surw" {
+                surw = micros;
+            }
+            print!("{text:>12}");
+        }
+        println!("{surw:>12.0}");
+    }
+    let trials = number("--safestack", 10);
+    let (mut found, mut sum, start) = (0_u64, 0, Instant::now());
+    for seed in 1..=trials {
+        if let Some(n) = trial(
+            &PROGRAMS[PROGRAMS.len() - 1],
+            Column::Ours("surw"),
+            seed,
+            3_000_000,
+        ) {
+            found += 1;
+            sum += n;
+        }
+    }
+    if trials > 0 {
+        let took = start.elapsed().as_secs_f64();
+        println!(
+            "safestack, surw: {found} of {trials} trials, mean {} schedules, {:.1} s a trial, {:.0} schedules/s",
+            sum / found.max(1),
+            took / trials as f64,
+            sum as f64 / took
+        );
+    }
+}

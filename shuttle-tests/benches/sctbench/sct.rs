@@ -1,0 +1,134 @@
+//! What a benchmark program runs on: announced integers and mutexes, brought back to their initial values before every
+//! execution.
+
+use super::programs::Program;
+use ksplat_kernel::rt::{
+    CpuId, EntityId, EntityKind, EntitySpec, IrqFlags, Machine, MachineSpec, OpKind, ResId,
+    ResKind, World, current,
+};
+use ksplat_kernel::rules::Rules;
+use ksplat_kernel::sync::{How, Irq, Lock, LockKind};
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+
+/// A program's world.
+pub(crate) struct Sct {
+    program: &'static Program,
+    vars: Vec<(ResId, AtomicI64)>,
+    locks: Vec<Lock>,
+}
+
+impl World for Sct {
+    fn run(&self, entity: EntityId) {
+        (self.program.body)(self, entity.index());
+    }
+}
+
+impl Sct {
+    pub(crate) fn new(program: &'static Program) -> (Machine, Self) {
+        let task = |i: usize| EntitySpec {
+            name: format!("T{i}"),
+            // Tasks of one CPU preempt each other anywhere: as good as a CPU each, of which there are fewer.
+            cpu: CpuId((i % 16) as u8),
+            kind: EntityKind::Task,
+            prio: 0,
+            pf: 0,
+            times: 0,
+        };
+        let rules = Rules {
+            lockdep: false,
+            ..Rules::default()
+        };
+        let mut m = Machine::new(&MachineSpec {
+            cpus: program.tasks.min(16) as u8,
+            entities: (0..program.tasks).map(task).collect(),
+            rules,
+            max_steps: 5_000,
+        });
+        let var = |i: usize| (ResKind::Variable, format!("v{i}"));
+        let vars = (0..program.vars).map(var);
+        let vars = vars
+            .map(|(kind, name)| (m.add_resource(kind, &name), AtomicI64::new(0)))
+            .collect();
+        let locks = (0..program.locks)
+            .map(|i| Lock::new(&mut m, LockKind::Mutex, &format!("m{i}"), None))
+            .collect();
+        let world = Self {
+            program,
+            vars,
+            locks,
+        };
+        (m, world)
+    }
+
+    /// Initial values.
+    pub(crate) fn reset(&self) {
+        self.vars.iter().for_each(|v| v.1.store(0, Relaxed));
+        for &(v, value) in self.program.init {
+            self.vars[v].1.store(value, Relaxed);
+        }
+    }
+
+    pub(crate) fn lock_res(&self, lock: usize) -> ResId {
+        self.locks[lock].res()
+    }
+
+    pub(crate) fn load(&self, v: usize) -> i64 {
+        current().point(OpKind::Load, self.vars[v].0);
+        self.peek(v)
+    }
+
+    pub(crate) fn store(&self, v: usize, value: i64) {
+        current().point(OpKind::Store, self.vars[v].0);
+        self.poke(v, value);
+    }
+
+    /// Reads without a step: what only changes under a lock that is held, or is not shared.
+    pub(crate) fn peek(&self, v: usize) -> i64 {
+        self.vars[v].1.load(Relaxed)
+    }
+
+    /// Writes without a step.
+    pub(crate) fn poke(&self, v: usize, value: i64) {
+        self.vars[v].1.store(value, Relaxed);
+    }
+
+    /// Atomically adds; returns what was there.
+    pub(crate) fn add(&self, v: usize, n: i64) -> i64 {
+        self.swap_with(v, |old| old + n)
+    }
+
+    /// Atomically exchanges; returns what was there.
+    pub(crate) fn swap(&self, v: usize, value: i64) -> i64 {
+        self.swap_with(v, |_| value)
+    }
+
+    pub(crate) fn compare_and_swap(&self, v: usize, old: i64, new: i64) -> bool {
+        self.swap_with(v, |was| if was == old { new } else { was }) == old
+    }
+
+    fn swap_with(&self, v: usize, f: impl FnOnce(i64) -> i64) -> i64 {
+        current().point(OpKind::Store, self.vars[v].0);
+        let old = self.peek(v);
+        self.poke(v, f(old));
+        old
+    }
+
+    pub(crate) fn lock(&self, lock: usize) {
+        let _ = self.locks[lock].lock(How::default());
+    }
+
+    pub(crate) fn unlock(&self, lock: usize) {
+        self.locks[lock].unlock(Irq::Plain, IrqFlags::new(true));
+    }
+
+    pub(crate) fn give_way(&self) {
+        current().point(OpKind::Yield, ResId::NONE);
+    }
+
+    /// The bug, if it does not hold.
+    pub(crate) fn assert(&self, holds: bool) {
+        if !holds {
+            current().machine().state_break("assertion", String::new);
+        }
+    }
+}
