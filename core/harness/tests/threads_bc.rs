@@ -24,7 +24,7 @@ fn programs(thread: &str) -> Vec<(PathBuf, Program)> {
 
 fn explore(thread: &str) {
     let bounds = Bounds {
-        schedules: 400,
+        schedules: 120,
         ..Bounds::default()
     };
     let mut cells = 0;
