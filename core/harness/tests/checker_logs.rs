@@ -104,7 +104,7 @@ fn a_log_without_an_acquisition_or_a_wait_is_rejected() {
             let matters = match fact {
                 Fact::Gets => in_cycle.contains(&m.res) && !held,
                 // Who asked for a held lock is in the way without having looked.
-                Fact::Waits => m.how % 10 != 0,
+                Fact::Waits => !m.how.is_multiple_of(10),
                 Fact::Begins => true,
                 _ => false,
             };

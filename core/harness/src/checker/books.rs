@@ -351,7 +351,11 @@ impl<'a> Books<'a> {
     fn waits(&mut self, id: usize, m: &Moment) -> Result<(), String> {
         let holders = self.holders(m.res);
         let lock = self.entities[id].asks.is_some_and(|(res, _)| res == m.res);
-        if m.how % 10 == 0 && lock && holders == 0 && self.queued_writers(m.res).next().is_none() {
+        if m.how.is_multiple_of(10)
+            && lock
+            && holders == 0
+            && self.queued_writers(m.res).next().is_none()
+        {
             return Err(format!(
                 "{} waits for the holders of {}, which is free",
                 self.statics.entity(id),

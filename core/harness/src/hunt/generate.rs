@@ -22,7 +22,7 @@ pub fn generate(
         mutated(&mut rng, corpus)
     };
     let mut program = Input::decode(&bytes)?.program;
-    program.name = Name::new(&format!("hunt-{seed}-{number}")).unwrap_or_default();
+    program.name = Name::new(format!("hunt-{seed}-{number}")).unwrap_or_default();
     match rules {
         Some(rules) => program.rules = rules.clone(),
         // No kernel is without its guards.

@@ -29,6 +29,10 @@ impl Seqlock {
 
     /// `seqlock_t`. `lock` and `key`: the classes of its spinlock and of its count.
     #[must_use]
+    #[allow(
+        clippy::self_named_constructors,
+        reason = "the kernel has seqlocks and seqcounts, and this is both"
+    )]
     pub fn seqlock(m: &mut Machine, name: &str, lock: Key, key: Key) -> Self {
         let lock = Lock::new(m, LockKind::Spin, name, Some(lock));
         Self::new(m, &format!("{name}.seqcount"), key, Some(lock))
@@ -162,7 +166,7 @@ impl Seqlock {
         e.start_looking();
         loop {
             let count = self.count.load(SeqCst);
-            if count % 2 == 0 {
+            if count.is_multiple_of(2) {
                 return count;
             }
             match self.lock {

@@ -134,10 +134,10 @@ impl Writeback {
         s.plugs.iter_mut().for_each(plug::Plug::reset);
         for page in 0..self.pages.len() {
             s.pages[page] = PageIo::default();
-            if mm.page_has(page, PageFlags::WRITEBACK) {
-                if let Some(device) = self.device_of(page) {
-                    self.boot_io(s, page, device);
-                }
+            if mm.page_has(page, PageFlags::WRITEBACK)
+                && let Some(device) = self.device_of(page)
+            {
+                self.boot_io(s, page, device);
             }
         }
         for page in 0..self.pages.len() {
