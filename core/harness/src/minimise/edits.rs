@@ -72,7 +72,7 @@ pub(super) fn without_frames(lines: &[String]) -> Vec<Vec<String>> {
         let middle = otherwise(lines, at, end);
         let parts = match middle {
             Some(middle) => vec![at + 1..middle, middle + 1..end],
-            None => vec![at + 1..end],
+            None => std::iter::once(at + 1..end).collect(),
         };
         for part in parts {
             out.push([&lines[..at], &lines[part], &lines[end + 1..]].concat());
