@@ -101,7 +101,8 @@ fn a_report_and_a_state_are_kept_too() {
         let m = smallest(&program, &signature, &choices, 1);
         let replayed = replay(&m.program).unwrap().recorded;
         assert!(replayed.signatures.contains(&signature), "{signature}");
-        assert!(print(&m.program).len() < text.len() + 200);
+        // The schedule, the expectation and the printed layout come on top.
+        assert!(print(&m.program).len() < text.len() + 400);
     }
 }
 
