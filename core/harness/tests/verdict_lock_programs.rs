@@ -23,7 +23,8 @@ fn program(rng: &mut Rng) -> String {
             text.push_str("lock gate {\n");
         }
         for _ in 0..=rng.below(2) {
-            nest(rng, &mut text, 0b1111, 1 + rng.below(2));
+            let depth = 1 + rng.below(2);
+            nest(rng, &mut text, 0b1111, depth);
         }
         if gated {
             text.push_str("}\n");

@@ -3,7 +3,7 @@
 use super::Rejection;
 use super::statics::Statics;
 use crate::story::Moment;
-use ksplat_kernel::rt::{EntityKind, Fact};
+use ksplat_kernel::rt::Fact;
 use std::collections::BTreeMap;
 
 /// A wait that a log began and did not end.
@@ -185,7 +185,7 @@ impl<'a> Books<'a> {
     }
 
     fn begins(&mut self, id: usize) -> Result<(), String> {
-        let irq = self.statics.entities[id].kind == EntityKind::HardIrq;
+        let irq = self.statics.entities[id].kind.is_raised();
         let e = &mut self.entities[id];
         if e.busy {
             return Err(format!("{} begins twice", self.statics.entity(id)));
@@ -210,7 +210,7 @@ impl<'a> Books<'a> {
             ));
         }
         e.busy = false;
-        e.ended = self.statics.entities[id].kind != EntityKind::HardIrq;
+        e.ended = !self.statics.entities[id].kind.is_raised();
         (e.atomic, e.irqs_off) = (false, false);
         let cpu = self.cpus.entry(self.statics.entities[id].cpu).or_default();
         if cpu.handlers.last() == Some(&id) {
@@ -248,10 +248,10 @@ impl<'a> Books<'a> {
     fn gets(&mut self, id: usize, res: u64, mode: u64) -> Result<(), String> {
         let holders = self.holders(res);
         let lock = self.locks.entry(res).or_default();
-        let free = if mode == 0 {
-            holders == 0
-        } else {
-            lock.writer.is_none()
+        let free = match mode {
+            0 => holders == 0,
+            3 => true,
+            _ => lock.writer.is_none(),
         };
         if !free {
             return Err(format!(

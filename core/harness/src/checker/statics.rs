@@ -14,6 +14,8 @@ pub struct EntityFacts {
     pub kind: EntityKind,
     /// How often it fires by itself.
     pub times: u16,
+    /// Who may raise it.
+    pub raisers: u64,
 }
 
 /// What the checker knows of a resource.
@@ -32,6 +34,8 @@ pub struct ResourceFacts {
 pub struct Statics {
     /// PREEMPT_RT: handlers are threads.
     pub rt: bool,
+    /// Something runs here that the books do not keep: softirqs, or real-time priorities that differ.
+    pub beyond: bool,
     /// Entities by number.
     pub entities: Vec<EntityFacts>,
     /// Resources by number.
@@ -47,14 +51,19 @@ impl Statics {
             cpu: e.cpu().0,
             kind: e.kind(),
             times: e.times(),
+            raisers: e.raisers(),
         });
         let resources = machine.resources().iter().map(|r| ResourceFacts {
             name: r.name().to_owned(),
             enders: r.enders(),
             sequence: r.kind() == ResKind::Sequence,
         });
+        let all = machine.entities();
+        let softirqs = all.iter().any(|e| e.kind() == EntityKind::SoftIrq);
+        let prios = machine.rt() && all.iter().any(|e| e.prio() != all[0].prio());
         Self {
             rt: machine.rt(),
+            beyond: softirqs || prios,
             entities: entities.collect(),
             resources: resources.collect(),
         }

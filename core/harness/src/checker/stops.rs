@@ -4,7 +4,7 @@ use super::books::{Books, Waiting};
 use super::statics::Statics;
 use super::{Basis, Rejection};
 use crate::story::Moment;
-use ksplat_kernel::rt::{EntityKind, Stop, StopKind, StuckWait, wait_code};
+use ksplat_kernel::rt::{Stop, StopKind, StuckWait, wait_code};
 
 /// Checks a claimed stop against the log of its execution.
 pub(super) fn check(
@@ -12,6 +12,18 @@ pub(super) fn check(
     moments: &[Moment],
     claim: &Stop,
 ) -> Result<Basis, Rejection> {
+    // Who writes a sequence count is not in the log either.
+    let sequence = claim.waits.iter().filter_map(|w| w.wait).any(|w| {
+        let resource = statics.resources.get(w.res.index());
+        resource.is_some_and(|r| r.sequence)
+    });
+    if statics.beyond || sequence {
+        return if claim.waits.is_empty() || claim.stuck == 0 {
+            Err(Rejection("the claim names nobody".to_owned()))
+        } else {
+            Ok(Basis::Recorded)
+        };
+    }
     let books = Books::of(statics, moments)?;
     let blocked = books.blocked();
     let stuck = books.stuck(blocked);
@@ -26,7 +38,7 @@ pub(super) fn check(
         )));
     }
     for wait in &claim.waits {
-        books.agrees(blocked, wait)?;
+        books.agrees(blocked, stuck, wait)?;
     }
     chain(&books, blocked, claim)?;
     Ok(Basis::Recomputed)
@@ -81,9 +93,7 @@ impl Books<'_> {
             let e = &self.entities[id];
             match e.wait.filter(|w| !w.woken) {
                 Some(wait) => wait.how < 20,
-                None => {
-                    self.statics.entities[id].kind != EntityKind::HardIrq || e.busy || e.pending > 0
-                }
+                None => !self.statics.entities[id].kind.is_raised() || e.busy || e.pending > 0,
             }
         };
         let ids = 0..self.entities.len();
@@ -97,13 +107,17 @@ impl Books<'_> {
             return false;
         }
         let e = &self.entities[id];
+        let facts = &self.statics.entities[id];
+        if facts.kind.is_raised() && facts.raisers & !(1 << id) & !blocked & self.live() != 0 {
+            return true;
+        }
         if let Some(wait) = e.wait {
             return wait.woken && !self.is_lock_wait(&wait) || self.wait_ends(id, &wait, blocked);
         }
         if let Some((res, mode)) = e.asks.filter(|&(res, mode)| !self.available(res, mode)) {
             return self.lock_frees(id, res, mode, blocked);
         }
-        e.busy || self.statics.entities[id].kind != EntityKind::HardIrq || e.pending > 0
+        e.busy || !self.statics.entities[id].kind.is_raised() || e.pending > 0
     }
 
     fn is_lock_wait(&self, wait: &Waiting) -> bool {
@@ -124,6 +138,12 @@ impl Books<'_> {
             1 => needs != 0 && needs & (blocked | self.ended()) == 0,
             _ => needs & !blocked != 0,
         }
+    }
+
+    fn live(&self) -> u64 {
+        let all = self.entities.iter().enumerate();
+        all.filter(|(_, e)| !e.ended)
+            .fold(0, |s, (id, _)| s | 1u64 << id)
     }
 
     fn ended(&self) -> u64 {
@@ -160,7 +180,7 @@ impl Books<'_> {
         let live = (0..self.entities.len()).filter(|&e| !ended(e) && e != id);
         let others = live.fold(0, |s, e| s | 1u64 << e);
         match wait.how % 10 {
-            0 => self.holders(wait.res),
+            0 => self.in_the_way(id, wait.res),
             1 => wait.set,
             2 => self.statics.resources[wait.res as usize].enders & others,
             3 => wait.set & others,
@@ -168,8 +188,28 @@ impl Books<'_> {
         }
     }
 
+    /// Who has a lock, or, if it is free, the writers that are about to take it.
+    fn in_the_way(&self, id: usize, res: u64) -> u64 {
+        let writers = self.queued_writers(res).filter(|w| *w != id);
+        match self.holders(res) {
+            0 => writers.fold(0, |s, w| s | 1u64 << w),
+            holders => holders,
+        }
+    }
+
+    /// Whom to blame: those whom the wait needs, or the waiter itself if nobody else could have ended it.
+    fn blamed(&self, id: usize, wait: &Waiting) -> u64 {
+        let needs = self.needs(id, wait);
+        let could = match wait.how % 10 {
+            2 => self.statics.resources[wait.res as usize].enders,
+            3 => wait.set,
+            _ => 0,
+        };
+        if needs == 0 { could & 1 << id } else { needs }
+    }
+
     /// Whether the books know of this claimed wait.
-    fn agrees(&self, blocked: u64, claim: &StuckWait) -> Result<(), Rejection> {
+    fn agrees(&self, blocked: u64, stuck: u64, claim: &StuckWait) -> Result<(), Rejection> {
         let id = claim.waiter.index();
         let name = self.statics.entity(id);
         let reject = |why: String| Err(Rejection(format!("{name} {why}")));
@@ -184,20 +224,22 @@ impl Books<'_> {
                 if wait.res.index() as u64 != known.res || wait_code(*wait) != known.how {
                     return reject(format!("waits for {}", self.statics.resource(known.res)));
                 }
-                (Some(known.res), self.needs(id, &known))
+                (Some(known.res), self.blamed(id, &known))
             }
             // It stands before a lock that somebody else took: it has not even looked yet.
             (Some(wait), None) => match e.asks {
                 Some((res, mode))
                     if res == wait.res.index() as u64 && !self.available(res, mode) =>
                 {
-                    (Some(res), self.holders(res))
+                    (Some(res), self.in_the_way(id, res))
                 }
                 _ => return reject("waits for nothing".to_owned()),
             },
             (None, _) => (None, 0),
         };
-        if res.is_none() && cpu == 0 {
+        // An interrupt that nobody raises, or a daemon without work, can be whom a wait counted on.
+        let at_rest = stuck & 1 << id == 0;
+        if res.is_none() && cpu == 0 && !at_rest {
             return reject("has its CPU to itself".to_owned());
         }
         if claim.needs != needs | cpu {

@@ -264,7 +264,8 @@ impl Entity {
     }
 
     /// Who may raise this interrupt or softirq; nobody where it comes by itself only.
-    pub(crate) fn raisers(&self) -> u64 {
+    #[must_use]
+    pub fn raisers(&self) -> u64 {
         self.raisers.load(Relaxed)
     }
 

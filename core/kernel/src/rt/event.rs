@@ -50,7 +50,7 @@ pub enum Fact {
     None,
     /// The entity stands before a lock; `set`: 0 to write, 1 to read, 2 to read past waiting writers.
     Asks,
-    /// The entity holds a lock from now on; `set` as for [`Fact::Asks`].
+    /// The entity holds a lock from now on; `set` as for [`Fact::Asks`], or 3: shared, whoever holds it.
     Gets,
     /// The entity gave one hold of a lock back; `set` as for [`Fact::Asks`].
     Gives,

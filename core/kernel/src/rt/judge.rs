@@ -128,7 +128,11 @@ impl Waits<'_> {
     fn needed(&self, e: &Entity, w: Wait) -> u64 {
         let r = self.machine.resource(w.res);
         match w.needs {
-            Needs::Holders => r.holders.load(Relaxed),
+            // A reader of a free lock stands behind writers that are about to take it.
+            Needs::Holders => match r.holders.load(Relaxed) {
+                0 => r.queued_writers.load(Relaxed) & !e.id.bit(),
+                holders => holders,
+            },
             Needs::All(set) => set,
             Needs::Enders => r.enders.load(Relaxed) & self.live & !e.id.bit(),
             Needs::AnyOf(set) => set & self.live & !e.id.bit(),

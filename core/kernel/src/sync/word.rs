@@ -109,6 +109,7 @@ pub(crate) fn share(e: &Entity, res: ResId) {
     r.holders.fetch_or(e.id().bit(), AcqRel);
     e.hold_shared(res);
     e.count_held(1);
+    fact(e, Fact::Gets, res, 3);
     m.changed(e, false);
 }
 
