@@ -3,6 +3,7 @@
 use crate::options::{BoundOptions, RuleOptions, bad_input};
 use crate::{files, progress, save};
 use ksplat_harness::check::{Bounds, Case, CaseResult, cases};
+use ksplat_harness::confirm::{Decided, Decision};
 use ksplat_harness::program::word::Word as _;
 use ksplat_harness::program::{Program, RulesText};
 use ksplat_harness::story;
@@ -271,6 +272,18 @@ fn because(result: &CaseResult) -> Vec<String> {
             g.stop,
             g.schedules
         ));
+    }
+    let confirmed = |d: &Decided| matches!(d.decision, Decision::Confirmed(_));
+    if result.search.stops() && !j.reports.is_empty() && !j.reports.iter().any(confirmed) {
+        out.push("no report of lockdep names the cycle that stops".to_owned());
+    }
+    for decided in &j.reports {
+        if let Decision::Undecided { executions } = decided.decision {
+            out.push(format!(
+                "{}: not decided in {executions} executions",
+                decided.signature
+            ));
+        }
     }
     if let Some(wanted) = j.wanted {
         out.push(wanted.to_owned());

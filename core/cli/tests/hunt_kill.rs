@@ -77,3 +77,56 @@ fn nothing_is_lost_when_a_hunt_is_killed() {
     std::fs::remove_dir_all(&whole).unwrap();
     std::fs::remove_dir_all(&killed).unwrap();
 }
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_a_hunt_cleanly() {
+    let dir = dir("interrupt");
+    let child = Command::new(env!("CARGO_BIN_EXE_ksplat"))
+        .args([
+            "hunt",
+            "--schedules",
+            "20",
+            "--corpus",
+            "no-corpus",
+            "--dir",
+        ])
+        .arg(&dir)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The handler is set before the directory is made.
+    while files(&dir, "found").is_empty() && files(&dir, "pending").is_empty() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let interrupt = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(interrupt.success());
+    let out = child.wait_with_output().unwrap();
+    assert!(out.status.success(), "{:?}", out.status);
+    let text = String::from_utf8(out.stdout).unwrap();
+    assert!(text.contains("new findings"), "{text}");
+    assert!(dir.join("shard-1-of-1.json").exists());
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn bad_options_are_told_with_status_2() {
+    for (args, expected) in [
+        (vec!["hunt", "--shard", "3/2"], "expected I/N"),
+        (vec!["hunt", "--rules", "4.15"], "expected a release"),
+        (vec!["minimize", "no-such-file.splat"], "no-such-file.splat"),
+        (vec!["bisect", "no-such-file.splat"], "no-such-file.splat"),
+        (vec!["explain", "no-such-file.splat"], "no-such-file.splat"),
+    ] {
+        let out = Command::new(env!("CARGO_BIN_EXE_ksplat"))
+            .args(&args)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert_eq!(out.status.code(), Some(2), "{args:?}: {text}");
+        assert!(text.contains(expected), "{args:?}: {text}");
+    }
+}

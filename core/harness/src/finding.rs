@@ -63,7 +63,9 @@ pub fn stop_signature(machine: &Machine, stop: &Stop) -> Signature {
         Some(w) => machine.resource(w.res).name().to_owned(),
         None => format!("cpu{}", machine.entity(w.waiter).cpu().0),
     };
-    let mut names: Vec<String> = stop.waits.iter().map(name).collect();
+    // Whom a wait counted on may be at rest itself: an interrupt that nobody raises.
+    let waits = |w: &&StuckWait| w.wait.is_some() || w.needs != 0;
+    let mut names: Vec<String> = stop.waits.iter().filter(waits).map(name).collect();
     if !closes(stop) {
         names.drain(..names.len().saturating_sub(1));
     }

@@ -89,7 +89,7 @@ fn a_report_and_a_state_are_kept_too() {
     for (which, text) in [
         (
             Signature::is_report as fn(&Signature) -> bool,
-            "splat r\nmutex a, b\ntask t on cpu0 { lock a { lock b { } } }\ntask u on cpu1 { lock b { lock a { } } }\n",
+            "splat r\nmutex a, b, noise\nflag f\ntask t1 on cpu0 { lock noise { set f }\nlock a { lock b { } } }\ntask t2 on cpu1 { lock b { lock a { clear f } }\nlock noise { } }\n",
         ),
         (
             Signature::is_state,

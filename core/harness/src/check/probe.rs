@@ -15,7 +15,7 @@ pub const SCHEDULES: u64 = 400;
 pub const EXHAUSTIVE: u64 = 20_000;
 
 /// What decides where every schedule is wanted.
-pub const ALL_SCHEDULES: StrategySpec = StrategySpec::Dfs;
+pub const ALL_SCHEDULES: StrategySpec = StrategySpec::Dpor;
 
 /// The program with its rules changed in one point.
 #[must_use]
@@ -63,13 +63,14 @@ pub fn persists(
     probe(program, text, has).is_some_and(|(_, found)| has(&found))
 }
 
-/// Every schedule of the program, if there are not too many: what they show. `None` if the bound ended it, or an
-/// execution was given up.
+/// Every schedule of the program, if there are not too many: what they show. `None` if a bound ended it, or an
+/// execution was given up. It may take twice the executions of a sample within `bounds`, and as much time.
 #[must_use]
-pub fn exhaust(litmus: &Litmus) -> Option<Search> {
+pub fn exhaust(litmus: &Litmus, bounds: &Bounds) -> Option<Search> {
     let bounds = Bounds {
-        schedules: EXHAUSTIVE,
+        schedules: EXHAUSTIVE.min(bounds.schedules.saturating_mul(2)),
         strategy: ALL_SCHEDULES,
+        time: bounds.time,
         ..Bounds::default()
     };
     let found = search(litmus, &bounds, |s| s.given_up > 0);

@@ -142,6 +142,11 @@ fn matches(litmus: &Litmus, report: &Report, found: &Found) -> bool {
 pub fn names_cycle(litmus: &Litmus, report: &Report, stop: &Stop) -> bool {
     let reported = cycle_classes(report);
     let stopped = stop_classes(litmus, stop);
+    let maps_only = !reported.iter().any(|class| is_lock(litmus, class));
+    if let (Detail::Recursive { .. }, true) = (&report.detail, maps_only) {
+        // A section that is entered again inside itself: one task that waits for itself.
+        return stop.waits.len() == 1 && crate::finding::closes(stop);
+    }
     if stopped.is_empty() {
         return false;
     }

@@ -72,7 +72,7 @@ impl StrategySpec {
     /// Whether it ends when it has tried every schedule, up to equivalence.
     #[must_use]
     pub const fn is_exhaustive(&self) -> bool {
-        matches!(self, Self::Dfs)
+        matches!(self, Self::Dfs | Self::Dpor)
     }
 
     /// A strategy for executions of this machine. Equal seeds decide equally.

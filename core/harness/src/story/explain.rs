@@ -138,6 +138,9 @@ fn paragraph(text: &str) -> String {
 fn sentence(machine: &Machine, w: &StuckWait, taken: &BTreeMap<(u64, u64), u64>) -> String {
     let who = machine.entity(w.waiter).name();
     let Some(wait) = w.wait else {
+        if w.needs == 0 {
+            return format!("{who} is at rest, and nobody that is left raises it");
+        }
         let cpu = machine.entity(w.waiter).cpu().0;
         return format!("{who} waits for cpu{cpu}, {}", ended(machine, w, "give up"));
     };

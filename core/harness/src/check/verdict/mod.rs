@@ -71,7 +71,7 @@ pub fn judge(
 ) -> Judgement {
     let simulated = bounds.runtime != Runtime::Threads;
     let every_schedule = if simulated && !found.stops() {
-        every_schedule(litmus, found)
+        every_schedule(litmus, bounds, found)
     } else {
         found.exhaustive.then_some(found.schedules)
     };
@@ -148,11 +148,11 @@ fn classify(litmus: &Litmus, found: &Search) -> Verdict {
 }
 
 /// Tries every schedule, if that can be done; what it shows is added to what was found.
-fn every_schedule(litmus: &Litmus, found: &mut Search) -> Option<u64> {
+fn every_schedule(litmus: &Litmus, bounds: &Bounds, found: &mut Search) -> Option<u64> {
     if found.exhaustive {
         return Some(found.schedules);
     }
-    let mut all = exhaust(litmus)?;
+    let mut all = exhaust(litmus, bounds)?;
     confirm::confirm_all(litmus, &mut all);
     for (signature, f) in all.found {
         found.found.entry(signature).or_insert(f);

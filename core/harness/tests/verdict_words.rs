@@ -1,0 +1,182 @@
+//! Verdicts with what they rest on.
+
+use ksplat_harness::check::verdict::{missing_edges, prerequisites, reporting_annotations};
+use ksplat_harness::check::{Bounds, CaseResult, argue, cases};
+use ksplat_harness::confirm::Decision;
+use ksplat_harness::program::expect::Verdict;
+use ksplat_harness::program::{Program, parse};
+
+fn judged(text: &str) -> (Program, CaseResult) {
+    let program = parse("test", text).unwrap();
+    let bounds = Bounds {
+        schedules: 1_000,
+        ..Bounds::default()
+    };
+    let result = cases(&program, None)[0].run(&program, &bounds).unwrap();
+    assert_eq!(result.search.faults, Vec::<String>::new());
+    (program, result)
+}
+
+const ABBA: &str = "splat abba
+mutex a, b
+task t1 on cpu0 { lock a { lock b { } } }
+task t2 on cpu1 { lock b { lock a { } } }
+";
+
+const GATED: &str = "splat gated
+mutex a, b, gate
+task t1 on cpu0 { lock gate { lock a { lock b { } } } }
+task t2 on cpu1 { lock gate { lock b { lock a { } } } }
+";
+
+const COMPLETION: &str = "splat completion
+mutex l
+completion c
+task t on cpu0 { lock l { wait_for_completion c } }
+task u on cpu1 {
+    lock l { }
+    complete c
+}
+";
+
+#[test]
+fn a_real_cycle_is_caught_and_its_report_confirmed() {
+    let (_, result) = judged(ABBA);
+    assert_eq!(result.judgement.verdict, Verdict::Caught);
+    let reports = &result.judgement.reports;
+    assert!(
+        matches!(reports[0].decision, Decision::Confirmed(_)),
+        "{reports:?}"
+    );
+}
+
+#[test]
+fn a_gate_lock_makes_the_report_a_proved_false_positive() {
+    let (program, result) = judged(GATED);
+    let judgement = &result.judgement;
+    assert_eq!(judgement.verdict, Verdict::FalsePositive);
+    assert!(judgement.every_schedule.is_some(), "{}", judgement.bounds);
+    assert!(
+        judgement.guard.is_none(),
+        "the gate lock is the program's own"
+    );
+    assert!(matches!(
+        judgement.reports[0].decision,
+        Decision::Refuted {
+            stops_otherwise: false,
+            ..
+        }
+    ));
+    let text = argue(&program, &program.rules, &result, 1).to_string();
+    assert!(text.contains("every schedule up to equivalence"), "{text}");
+    assert!(text.contains("No single guard of the model"), "{text}");
+}
+
+#[test]
+fn a_sample_is_never_called_a_proof() {
+    // Too many schedules to try them all within the bounds.
+    let body = "loop 6 { inc n }\n".repeat(3);
+    let text = format!(
+        "splat many\ncounter n\ntask t1 on cpu0 {{ {body} }}\ntask t2 on cpu1 {{ {body} }}\ntask t3 on cpu1 {{ {body} }}\n"
+    );
+    let (program, result) = judged(&text);
+    assert_eq!(result.judgement.verdict, Verdict::Clean);
+    assert_eq!(result.judgement.every_schedule, None);
+    assert!(result.judgement.bounds.contains("a sample"));
+    let text = argue(&program, &program.rules, &result, 1).to_string();
+    assert!(text.contains("no proof"), "{text}");
+}
+
+#[test]
+fn blind_says_which_edge_is_missing() {
+    let (program, result) = judged(COMPLETION);
+    assert_eq!(result.judgement.verdict, Verdict::Blind);
+    let (_, stop) = result.search.signatures(|s| s.is_stop()).next().unwrap();
+    let missing = missing_edges(&result.litmus, stop);
+    assert_eq!(missing.len(), 2);
+    assert!(
+        missing.iter().all(|m| m
+            .why
+            .as_ref()
+            .is_some_and(|w| w.contains("c is a completion"))),
+        "{missing:?}"
+    );
+    assert!(reporting_annotations(&program, &program.rules).is_empty());
+}
+
+#[test]
+fn blind_names_the_annotation_that_would_report() {
+    let text = include_str!("../../../corpus/litmus/a/a3-lock-over-reclaim.splat");
+    let (program, result) = judged(text);
+    assert_eq!(result.judgement.verdict, Verdict::Blind);
+    let annotations = reporting_annotations(&program, &program.rules);
+    let f4 = annotations
+        .iter()
+        .find(|(s, _, _)| s.value() == "F4")
+        .unwrap();
+    assert_eq!(f4.1, Some("93781325da6e"));
+    assert!(f4.2.contains("fs_reclaim"), "{f4:?}");
+    let text = argue(&program, &program.rules, &result, 1).to_string();
+    assert!(
+        text.lines().all(|l| l.len() <= 80 && l.is_ascii()),
+        "{text}"
+    );
+    assert!(text.contains("which only"), "{text}");
+}
+
+#[test]
+fn a_guard_is_named_and_its_removal_shows_the_stop() {
+    let text = "splat nested\nrules v4.15\nmachine { cpus = 1 }\npage buffer isolated\nmapping fs release releasepage\n\
+        page A, B in fs private\n\
+        release_page releasepage { lock_page buffer\ns = kmalloc gfp pressure reclaim\nfree s\nunlock_page buffer }\n\
+        task sshd on cpu0 { skb = kmalloc GFP_KERNEL|__GFP_NOMEMALLOC pressure reclaim\nfree skb }\n";
+    let (program, result) = judged(text);
+    assert_eq!(result.judgement.verdict, Verdict::FalsePositive);
+    let guard = result.judgement.guard.as_ref().unwrap();
+    assert_eq!(guard.setting.name(), "pf_memalloc_recursion");
+    assert!(guard.stop.is_stop());
+    let (signature, report) = result.search.signatures(|s| s.is_report()).next().unwrap();
+    let needs = prerequisites(&program, &program.rules, signature, &report.choices);
+    let fs_reclaim = needs.iter().find(|p| p.name == "fs_reclaim").unwrap();
+    assert_eq!(fs_reclaim.now, "F2");
+    assert!(fs_reclaim.also.is_empty(), "{fs_reclaim:?}");
+    assert!(
+        needs.iter().any(|p| p.name == "propagate_nomemalloc"),
+        "{needs:?}"
+    );
+}
+
+#[test]
+fn a_closed_gate_makes_it_latent() {
+    // On PREEMPT_RT the first lock sleeps, so the other task of this CPU comes in between.
+    let text = "splat rt\nspinlock a, b\n\
+        task t1 on cpu0 { lock a { lock b { } } }\ntask t2 on cpu0 { lock b { lock a { } } }\n";
+    let program = parse("rt", text).unwrap();
+    let mut quiet = program.clone();
+    quiet
+        .rules
+        .settings
+        .push(ksplat_harness::program::rules_text::Setting::switch("lockdep", "off").unwrap());
+    let result = cases(&quiet, None)[0]
+        .run(&quiet, &Bounds::default())
+        .unwrap();
+    assert_eq!(result.judgement.verdict, Verdict::Latent);
+    let gate = result.judgement.gate.as_ref().unwrap();
+    assert_eq!(
+        (gate.setting.name(), gate.setting.value()),
+        ("preempt_rt", "on")
+    );
+}
+
+#[test]
+fn endless_programs_are_undecided_and_say_what_would_decide() {
+    let text = "splat endless\nmachine { cpus = 1\nsteps = 200 }\ncounter n\ntask t on cpu0 { loop 300 { inc n } }\n";
+    let program = parse("endless", text).unwrap();
+    let bounds = Bounds {
+        schedules: 20,
+        ..Bounds::default()
+    };
+    let result = cases(&program, None)[0].run(&program, &bounds).unwrap();
+    assert_eq!(result.judgement.verdict, Verdict::Undecided);
+    assert!(result.judgement.wanted.is_some_and(|w| w.contains("steps")));
+}
