@@ -28,10 +28,20 @@ impl Machine {
     /// See [`Entity::point`].
     #[inline]
     pub(crate) fn point(&self, e: &Entity, op: Op) {
-        if !self.simulated.get() {
-            self.threads_point(e);
+        let sim = &self.sim;
+        if !sim.plain.get() {
+            self.point_special(e, op);
             return;
         }
+        self.count_step(e, op);
+        let candidates = sim.ready.get() & sim.allowed.get();
+        if candidates != e.id.bit() {
+            self.decide_plainly(e, candidates);
+        }
+    }
+
+    #[inline]
+    fn count_step(&self, e: &Entity, op: Op) {
         let sim = &self.sim;
         sim.set_next(e.id, op);
         let steps = sim.steps.get() + 1;
@@ -39,8 +49,18 @@ impl Machine {
         if self.touched.get() || steps > self.max_steps {
             self.point_slow(steps);
         }
+    }
+
+    /// As [`Machine::point`], where [`Sim::plain`](super::sim::Sim::plain) does not hold.
+    #[cold]
+    fn point_special(&self, e: &Entity, op: Op) {
+        if !self.simulated.get() {
+            self.threads_point(e);
+            return;
+        }
+        self.count_step(e, op);
         let candidates = self.candidates();
-        if candidates != e.id.bit() || sim.wants_steps.get() {
+        if candidates != e.id.bit() || self.sim.wants_steps.get() {
             self.decide(Some(e), candidates);
         }
     }
@@ -84,13 +104,53 @@ impl Machine {
         }
     }
 
+    /// [`Machine::decide`] for an entity that gives way, the short way where there is one.
+    #[inline]
+    pub(crate) fn decide_from(&self, from: &Entity, candidates: u64) {
+        if self.sim.plain.get() {
+            self.decide_plainly(from, candidates);
+        } else {
+            self.decide(Some(from), candidates);
+        }
+    }
+
+    /// As [`Machine::decide`], where [`Sim::plain`](super::sim::Sim::plain) holds.
+    fn decide_plainly(&self, from: &Entity, candidates: u64) {
+        let me = from.id;
+        let next = if candidates & (candidates - 1) == 0 {
+            EntityId(candidates.trailing_zeros() as u8)
+        } else {
+            let current = (candidates & me.bit() != 0).then_some(me);
+            let decision = Decision {
+                candidates,
+                current,
+                next: self.sim.next_ops(),
+                state: Standing::default(),
+            };
+            let picked = self.sim.with_strategy(|s| pick(s, &decision));
+            self.record_pick(candidates, current, picked);
+            picked
+        };
+        if next == me {
+            if from.shares_cpu && self.cpu(from.cpu).curr.get() != Some(next) {
+                self.enter(next);
+            }
+            return;
+        }
+        self.enter(next);
+        super::det::transfer(self, me, next);
+        set_current(Some(from));
+        if self.tearing_down() {
+            unwind();
+        }
+    }
+
     /// Gives up the processor to `next`; returns when `from` has been chosen again.
     fn switch(&self, from: &Entity, next: EntityId) {
         match self.runtime.get() {
             Runtime::Deterministic => {
                 self.enter(next);
-                self.sim.resume.set(Some(next));
-                super::det::transfer(self, from.id);
+                super::det::transfer(self, from.id, next);
             }
             // shuttle has switched already, inside `choose_next`.
             Runtime::Shuttle => {}
@@ -214,6 +274,7 @@ impl Machine {
     }
 
     /// The chosen entity gets its CPU.
+    #[inline]
     pub(crate) fn enter(&self, id: EntityId) {
         let other = self.sim.running.replace(Some(id)) != Some(id);
         if self.recording() && (other || self.gave_cpu(id)) {
@@ -223,9 +284,13 @@ impl Machine {
             self.sim.looked.set(0);
         }
         let e = self.entity(id);
-        if !e.shares_cpu {
-            return;
+        if e.shares_cpu {
+            self.enter_cpu(e);
         }
+    }
+
+    fn enter_cpu(&self, e: &Entity) {
+        let id = e.id;
         let cpu = self.cpu(e.cpu);
         if cpu.irqs & id.bit() != 0 {
             if cpu.irq_stack.get() & id.bit() == 0 {

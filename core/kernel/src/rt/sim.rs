@@ -2,7 +2,7 @@
 
 use super::entity::set_current;
 use super::ids::{EntityId, MAX_ENTITIES};
-use super::machine::{Machine, World};
+use super::machine::{Machine, Runtime, World};
 use super::op::Op;
 use super::strategy::{Decision, Standing, Strategy};
 use std::cell::{Cell, UnsafeCell};
@@ -20,6 +20,8 @@ pub(crate) struct Sim {
     made: UnsafeCell<Vec<Made>>,
     strategy: Cell<Option<*mut dyn Strategy>>,
     pub(crate) wants_steps: Cell<bool>,
+    /// Deterministic runtime, no priorities, a strategy that only decides: what the short ways rely on.
+    pub(crate) plain: Cell<bool>,
     /// What the running step did without announcing it; only kept for strategies that want steps.
     pub(crate) touched: Cell<bool>,
     pub(crate) cpu_changed: Cell<bool>,
@@ -91,6 +93,7 @@ impl Sim {
             made: UnsafeCell::new(Vec::new()),
             strategy: Cell::new(None),
             wants_steps: Cell::new(false),
+            plain: Cell::new(false),
             touched: Cell::new(false),
             cpu_changed: Cell::new(false),
             world: Cell::new(None),
@@ -199,6 +202,9 @@ impl Machine {
         } else {
             sim.wants_steps.set(super::shuttle::wants_steps());
         }
+        let deterministic = self.runtime.get() == Runtime::Deterministic;
+        sim.plain
+            .set(deterministic && !sim.prio.get() && !sim.wants_steps.get());
         Attached(self)
     }
 
