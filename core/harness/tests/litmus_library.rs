@@ -43,3 +43,18 @@ fn general_rules_list_what_violates_them() {
 fn generic_programs_show_what_they_say() {
     explore("generic", 40);
 }
+
+#[test]
+fn documented_bugs_stop_and_their_fixes_do_not() {
+    explore("bugs", 24);
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../corpus/litmus/bugs");
+    let names = std::fs::read_dir(&dir).expect("the programs");
+    let names = names.map(|e| e.expect("an entry").path());
+    for path in names.filter(|p| !p.to_string_lossy().ends_with("-fixed.splat")) {
+        let stem = path.file_stem().expect("a name").to_string_lossy();
+        assert!(
+            dir.join(format!("{stem}-fixed.splat")).exists(),
+            "{stem} has no fix"
+        );
+    }
+}
