@@ -6,7 +6,7 @@
 use super::Program;
 
 /// Version of the binary form. Goes up with every change of [`Program`] or of what it contains.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// Why bytes are no program.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

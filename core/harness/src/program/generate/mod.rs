@@ -201,6 +201,7 @@ fn memory(u: &mut Unstructured<'_>, program: &mut Program) -> Result<()> {
             limit: Some(u.int_in_range(0..=4)?),
             usage: u.int_in_range(0..=4)?,
             moving: u.arbitrary()?,
+            stock: u.int_in_range(0..=2)?,
         })
     })?;
     program.devices = some(u, 1, |u| {
