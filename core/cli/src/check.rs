@@ -277,6 +277,9 @@ fn because(result: &CaseResult) -> Vec<String> {
             g.schedules
         ));
     }
+    if let (None, Some(coverage)) = (j.every_schedule, result.search.coverage) {
+        out.push(format!("exhaustive search: {coverage}"));
+    }
     let confirmed = |d: &Decided| matches!(d.decision, Decision::Confirmed(_));
     if result.search.stops() && !j.reports.is_empty() && !j.reports.iter().any(confirmed) {
         out.push("no report of lockdep names the cycle that stops".to_owned());
