@@ -115,6 +115,7 @@ impl Machine {
     }
 
     /// As [`Machine::decide`], where [`Sim::plain`](super::sim::Sim::plain) holds.
+    #[inline(never)]
     fn decide_plainly(&self, from: &Entity, candidates: u64) {
         let me = from.id;
         let next = if candidates & (candidates - 1) == 0 {
@@ -274,21 +275,22 @@ impl Machine {
     }
 
     /// The chosen entity gets its CPU.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn enter(&self, id: EntityId) {
+        let e = self.entity(id);
         let other = self.sim.running.replace(Some(id)) != Some(id);
-        if self.recording() && (other || self.gave_cpu(id)) {
+        if e.recording.get() && (other || self.gave_cpu(id)) {
             super::event::runs(self, id);
         }
-        if self.sim.looked.get() & id.bit() == 0 {
+        if self.sim.looked.get() != 0 && self.sim.looked.get() & id.bit() == 0 {
             self.sim.looked.set(0);
         }
-        let e = self.entity(id);
         if e.shares_cpu {
             self.enter_cpu(e);
         }
     }
 
+    #[inline(never)]
     fn enter_cpu(&self, e: &Entity) {
         let id = e.id;
         let cpu = self.cpu(e.cpu);
@@ -342,9 +344,14 @@ impl Machine {
     /// Somebody changed what others may look at. `lasting`: more than a lock taken or given back.
     #[inline]
     pub fn changed(&self, e: &Entity, lasting: bool) {
-        if !self.simulated.get() {
-            return;
+        if self.simulated.get() {
+            self.note_change(e, lasting);
         }
+    }
+
+    /// As [`Machine::changed`], in simulation.
+    #[inline]
+    pub(crate) fn note_change(&self, e: &Entity, lasting: bool) {
         self.sim.changes.set(self.sim.changes.get() + 1);
         e.changes.set(e.changes.get() + 1);
         e.effects.set(e.effects.get() + u64::from(lasting));
