@@ -52,7 +52,7 @@ impl Machine {
     }
 
     /// As [`Machine::point`], where [`Sim::plain`](super::sim::Sim::plain) does not hold.
-    #[cold]
+    #[inline(never)]
     fn point_special(&self, e: &Entity, op: Op) {
         if !self.simulated.get() {
             self.threads_point(e);
@@ -163,6 +163,7 @@ impl Machine {
     fn choose_next(&self, from: Option<&Entity>, candidates: u64) -> EntityId {
         let current = from.map(|e| e.id).filter(|id| candidates & id.bit() != 0);
         if self.runtime.get() == Runtime::Shuttle {
+            let from = from.expect("under shuttle a running entity gives way");
             return super::shuttle::choose_next(self, from, current, candidates);
         }
         if self.sim.wants_steps.get() {
