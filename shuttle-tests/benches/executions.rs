@@ -74,7 +74,7 @@ fn deterministic(mut strategy: Box<dyn Strategy>, lockdep: bool) -> Contender {
         let (start, mut n, mut steps) = (Instant::now(), 0, 0);
         while start.elapsed() < TURN {
             for _ in 0..256 {
-                let o = det.run(&m, &w, &mut strategy);
+                let o = det.run(&m, &w, &mut *strategy);
                 assert_eq!(o.end, End::Completed);
                 steps = o.steps;
             }

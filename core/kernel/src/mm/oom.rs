@@ -41,9 +41,13 @@ impl Oom {
         self.declared.store(0, Relaxed);
     }
 
-    /// `oom_lock`, never waited for: `mutex_trylock()`.
+    /// `oom_lock`, never waited for: `mutex_trylock()`. Without the guard `oom_trylock` it is waited for.
     pub(crate) fn trylock(&self) -> bool {
-        self.lock.trylock(How::default()).is_some()
+        if current().machine().rules().guard_oom_trylock {
+            return self.lock.trylock(How::default()).is_some();
+        }
+        let _ = self.lock.lock(How::default());
+        true
     }
 
     pub(crate) fn unlock(&self) {

@@ -6,7 +6,7 @@ use super::pcp::{PCP_ORDERS, Pcp, PcpSpec};
 use super::watermark::{AllocFlags, Mark, Watermarks, floor};
 use super::zonelist::KINDS;
 use crate::rt::{Entity, Machine, current};
-use crate::sync::{Irq, Locked};
+use crate::sync::{Guard, Irq, Locked};
 use crossbeam::utils::CachePadded;
 use ksplat_lockdep::Key;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
@@ -247,10 +247,22 @@ impl Zone {
         self.rmqueue_buddy(frames, order)
     }
 
+    /// This CPU's list. Its lock is only tried: who is interrupted may hold it. Without the guard `pcp_trylock` it is
+    /// waited for.
+    #[inline]
+    fn pcp(&self, e: &Entity) -> Option<Guard<'_, Pcp>> {
+        let pcp = &self.pcps[e.cpu().index()];
+        if e.machine().rules().guard_pcp_trylock {
+            pcp.trylock(Irq::Plain)
+        } else {
+            Some(pcp.lock(Irq::Plain))
+        }
+    }
+
     #[inline]
     fn rmqueue_pcplist(&self, frames: &Frames, order: u8) -> Option<Page> {
         let e = current();
-        let mut pcp = self.pcps[e.cpu().index()].trylock(Irq::Plain)?;
+        let mut pcp = self.pcp(&e)?;
         if let Some(pfn) = pcp.pop(order) {
             let page = frames.hand_out(pfn, order);
             self.touch(&e);
@@ -286,7 +298,7 @@ impl Zone {
             return self.free_to_buddy(frames, page);
         }
         let e = current();
-        let Some(mut pcp) = self.pcps[e.cpu().index()].trylock(Irq::Plain) else {
+        let Some(mut pcp) = self.pcp(&e) else {
             return self.free_to_buddy(frames, page);
         };
         pcp.push(frames, page.pfn().0, order);
