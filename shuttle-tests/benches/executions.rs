@@ -1,7 +1,8 @@
 //! Executions a second of one small program: three tasks, each ten lock/unlock pairs on two mutexes in turn.
 //!
-//! Our deterministic and shuttle runtimes beside the same program written with plain `shuttle::sync::Mutex`, measured
-//! in turns within one run, so that what else the machine does hits all alike; medians of the turns.
+//! Our deterministic and shuttle runtimes, each with lockdep off and on, beside the same program written with plain
+//! `shuttle::sync::Mutex`, measured in turns within one run, so that what else the machine does hits all alike; medians
+//! of the turns. A step is a visible operation of ours; stock shuttle counts differently, so its row has none.
 //!
 //! Then three tasks with three pairs each, all schedules: loom beside our exhaustive search.
 //!
@@ -18,6 +19,7 @@ use ksplat_kernel::rt::{
 use ksplat_kernel::rules::Rules;
 use ksplat_kernel::sync::{How, Irq, Lock, LockKind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 const TASKS: u8 = 3;
@@ -64,8 +66,8 @@ fn pairs(lockdep: bool) -> (Machine, Pairs) {
     (m, Pairs(locks, PAIRS))
 }
 
-/// Makes executions for about `TURN`; returns how many, how long it took, and the visible operations of one.
-type Contender = Box<dyn FnMut() -> (u64, Duration, u32)>;
+/// Makes executions for about `TURN`; returns how many, how long it took, and their visible operations.
+type Contender = Box<dyn FnMut() -> (u64, Duration, u64)>;
 
 fn deterministic(mut strategy: Box<dyn Strategy>, lockdep: bool) -> Contender {
     let (m, w) = pairs(lockdep);
@@ -76,7 +78,7 @@ fn deterministic(mut strategy: Box<dyn Strategy>, lockdep: bool) -> Contender {
             for _ in 0..256 {
                 let o = det.run(&m, &w, &mut *strategy);
                 assert_eq!(o.end, End::Completed);
-                steps = o.steps;
+                steps += u64::from(o.steps);
             }
             n += 256;
         }
@@ -93,17 +95,23 @@ fn quiet() -> shuttle::Config {
 /// Executions of a shuttle turn: it cannot be told to stop by the clock without looking at it every execution.
 const SHUTTLE_BATCH: usize = 8_192;
 
-fn timed_batch(run: impl FnOnce()) -> (u64, Duration, u32) {
+fn timed_batch(run: impl FnOnce()) -> (u64, Duration, u64) {
     let start = Instant::now();
     run();
     (SHUTTLE_BATCH as u64, start.elapsed(), 0)
 }
 
-fn our_shuttle(ours: bool) -> Contender {
+fn our_shuttle(ours: bool, lockdep: bool) -> Contender {
     Box::new(move || {
-        let (m, w) = pairs(false);
-        let test = move || assert_eq!(run_in_shuttle(&m, &w).end, End::Completed);
-        timed_batch(|| {
+        let (m, w) = pairs(lockdep);
+        let all = Arc::new(AtomicU64::new(0));
+        let steps = Arc::clone(&all);
+        let test = move || {
+            let o = run_in_shuttle(&m, &w);
+            assert_eq!(o.end, End::Completed);
+            steps.fetch_add(o.steps.into(), Relaxed);
+        };
+        let (n, took, _) = timed_batch(|| {
             if ours {
                 let s = StrategyScheduler::new(Random::new(1), SHUTTLE_BATCH);
                 shuttle::Runner::new(s, quiet()).run(test);
@@ -111,7 +119,8 @@ fn our_shuttle(ours: bool) -> Contender {
                 let s = shuttle::scheduler::RandomScheduler::new_from_seed(1, SHUTTLE_BATCH);
                 shuttle::Runner::new(s, quiet()).run(test);
             }
-        })
+        });
+        (n, took, all.load(Relaxed))
     })
 }
 
@@ -146,11 +155,11 @@ fn stock_shuttle() -> Contender {
 const ALL_PAIRS: usize = 3;
 
 fn loom_search() -> (u64, Duration) {
-    let executions = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let executions = Arc::new(AtomicU64::new(0));
     let seen = Arc::clone(&executions);
     let start = Instant::now();
     loom::model(move || {
-        seen.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        seen.fetch_add(1, Relaxed);
         // `std::sync::Arc`: loom's own would add its counters to the search.
         let locks = [0, 1].map(|_| Arc::new(loom::sync::Mutex::new(())));
         let tasks: Vec<_> = (0..usize::from(TASKS))
@@ -167,7 +176,7 @@ fn loom_search() -> (u64, Duration) {
             task.join().unwrap();
         }
     });
-    let n = executions.load(std::sync::atomic::Ordering::Relaxed);
+    let n = executions.load(Relaxed);
     (n, start.elapsed())
 }
 
@@ -219,10 +228,17 @@ fn main() {
             "deterministic, pct:3".into(),
             deterministic(Box::new(Pct::new(3, 1)), false),
         ),
-        ("our shuttle runtime, random".into(), our_shuttle(true)),
+        (
+            "our shuttle runtime, random".into(),
+            our_shuttle(true, false),
+        ),
+        (
+            "our shuttle runtime, random, lockdep on".into(),
+            our_shuttle(true, true),
+        ),
         (
             "our shuttle runtime, RandomScheduler".into(),
-            our_shuttle(false),
+            our_shuttle(false, false),
         ),
     ];
     for name in names {
@@ -234,30 +250,35 @@ fn main() {
         ));
     }
     let mut rates = vec![Vec::new(); contenders.len()];
-    let mut steps = vec![0; contenders.len()];
+    let mut steps = vec![0.0; contenders.len()];
     for _ in 0..TURNS {
         for (i, (_, contender)) in contenders.iter_mut().enumerate() {
             let (n, took, s) = contender();
             rates[i].push(n as f64 / took.as_secs_f64());
-            steps[i] = s;
+            steps[i] = s as f64 / n as f64;
         }
     }
     println!(
         "{TASKS} tasks x {PAIRS} lock/unlock pairs on 2 mutexes; median of {TURNS} turns, taken in turn"
     );
     println!(
-        "{:<38} {:>12} {:>7} {:>10}",
-        "", "executions/s", "ratio", "ns/step"
+        "{:<40} {:>12} {:>7} {:>12} {:>8}",
+        "", "executions/s", "ratio", "steps/s", "ns/step"
     );
     let stock = median(&mut rates[0]);
     for (i, (name, _)) in contenders.iter().enumerate() {
         let rate = median(&mut rates[i]);
-        let per_step = match steps[i] {
-            0 => "-".to_owned(),
-            n => format!("{:.1}", 1e9 / rate / f64::from(n)),
+        let (per_second, took) = if steps[i] == 0.0 {
+            ("-".to_owned(), "-".to_owned())
+        } else {
+            let per_second = rate * steps[i];
+            (
+                format!("{per_second:.0}"),
+                format!("{:.1}", 1e9 / per_second),
+            )
         };
         println!(
-            "{name:<38} {rate:>12.0} {:>6.1}x {per_step:>10}",
+            "{name:<40} {rate:>12.0} {:>6.1}x {per_second:>12} {took:>8}",
             rate / stock
         );
     }

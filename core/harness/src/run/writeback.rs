@@ -231,7 +231,11 @@ impl World {
         if outcome.end != ksplat_kernel::rt::End::Completed {
             return outcome;
         }
-        for broken in self.io.writeback.broken_at_rest(m, self.memory.mm()) {
+        let mut left = self.io.writeback.broken_at_rest(m, self.memory.mm());
+        if m.simulated() {
+            left.extend(self.memory.mm().broken_in_large(m));
+        }
+        for broken in left {
             outcome.breaks.push(StateBreak {
                 kind: broken.kind,
                 about: None,

@@ -54,6 +54,23 @@ impl Mm {
         self.audit_memcgs(tell);
     }
 
+    /// What [`Mm::check`] leaves to the end of a simulated execution: zones of a machine that is too large to be walked
+    /// over at every step.
+    ///
+    /// # Panics
+    /// If the last execution ran on OS threads.
+    #[must_use]
+    pub fn broken_in_large(&self, m: &Machine) -> Vec<Broken> {
+        let mut found = Vec::new();
+        let tell: Tell<'_> = &mut |kind, detail| found.push(Broken { kind, detail });
+        if self.frames.len() > EVERY_STEP_FRAMES {
+            for zone in &self.zones {
+                self.audit_zone(m, zone, tell);
+            }
+        }
+        found
+    }
+
     /// Everything that is broken after a simulated execution has completed.
     ///
     /// # Panics

@@ -90,6 +90,8 @@ pub struct Machine {
     pub(crate) stopped: AtomicBool,
     pub(crate) parking: Parking,
     found: Mutex<Found>,
+    /// Anything is in `found`.
+    has_found: AtomicBool,
     /// What retry loops wait for.
     pub(crate) anything: ResId,
 }
@@ -183,6 +185,7 @@ impl Machine {
             stopped: AtomicBool::new(false),
             parking: Parking::new(usize::from(spec.cpus), spec.entities.len()),
             found: Mutex::default(),
+            has_found: AtomicBool::new(false),
             anything: ResId::NONE,
         };
         machine.anything = machine.add_resource(ResKind::State, "anything to change");
@@ -379,6 +382,7 @@ impl Machine {
     }
 
     fn found(&self) -> std::sync::MutexGuard<'_, Found> {
+        self.has_found.store(true, Relaxed);
         self.found
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -403,12 +407,10 @@ impl Machine {
         self.lockdep.reset();
         self.touched.set(false);
         self.stopped.store(false, Relaxed);
-        let mut found = self.found();
-        found.stop = None;
-        found.breaks.clear();
-        found.end = None;
-        found.fault = None;
-        drop(found);
+        if self.has_found.load(Relaxed) {
+            *self.found() = Found::default();
+            self.has_found.store(false, Relaxed);
+        }
         self.reset_sim();
     }
 
@@ -419,14 +421,18 @@ impl Machine {
 
     /// What the execution that just ended showed.
     pub(crate) fn outcome(&self) -> Outcome {
-        let mut found = self.found();
+        let found = if self.has_found.load(Relaxed) {
+            std::mem::take(&mut *self.found())
+        } else {
+            Found::default()
+        };
         Outcome {
             end: found.end.unwrap_or(End::Completed),
-            stop: found.stop.take(),
-            breaks: std::mem::take(&mut found.breaks),
+            stop: found.stop,
+            breaks: found.breaks,
             reports: self.lockdep.reports(),
             steps: self.sim.steps.get(),
-            fault: found.fault.take(),
+            fault: found.fault,
         }
     }
 }

@@ -86,6 +86,11 @@ impl Machine {
 
     /// Chooses among the candidates and lets the chosen one run. Returns when `from` runs again.
     pub(crate) fn decide(&self, from: Option<&Entity>, candidates: u64) {
+        if self.runtime.get() == Runtime::Shuttle {
+            let from = from.expect("under shuttle a running entity gives way");
+            super::shuttle::decide(self, from, candidates);
+            return;
+        }
         let next = self.choose_next(from, candidates);
         let Some(from) = from else {
             self.enter(next);
@@ -98,7 +103,9 @@ impl Machine {
             }
             return;
         }
-        self.switch(from, next);
+        self.enter(next);
+        super::det::transfer(self, from.id, next);
+        set_current(Some(from));
         if self.tearing_down() {
             unwind();
         }
@@ -146,26 +153,8 @@ impl Machine {
         }
     }
 
-    /// Gives up the processor to `next`; returns when `from` has been chosen again.
-    fn switch(&self, from: &Entity, next: EntityId) {
-        match self.runtime.get() {
-            Runtime::Deterministic => {
-                self.enter(next);
-                super::det::transfer(self, from.id, next);
-            }
-            // shuttle has switched already, inside `choose_next`.
-            Runtime::Shuttle => {}
-            Runtime::Threads => unreachable!("OS threads do not decide"),
-        }
-        set_current(Some(from));
-    }
-
     fn choose_next(&self, from: Option<&Entity>, candidates: u64) -> EntityId {
         let current = from.map(|e| e.id).filter(|id| candidates & id.bit() != 0);
-        if self.runtime.get() == Runtime::Shuttle {
-            let from = from.expect("under shuttle a running entity gives way");
-            return super::shuttle::choose_next(self, from, current, candidates);
-        }
         if self.sim.wants_steps.get() {
             return self.ask_for_step(candidates, current);
         }

@@ -238,13 +238,9 @@ pub(crate) fn publish(candidates: u64) {
 }
 
 /// Lets shuttle choose; returns when `from` is chosen again.
-pub(crate) fn choose_next(
-    m: &Machine,
-    from: &Entity,
-    current: Option<EntityId>,
-    candidates: u64,
-) -> EntityId {
+pub(crate) fn decide(m: &Machine, from: &Entity, candidates: u64) {
     let a = active();
+    let current = (candidates & from.id.bit() != 0).then_some(from.id);
     a.ask(candidates, current);
     thread::switch();
     set_current(Some(from));
@@ -252,7 +248,6 @@ pub(crate) fn choose_next(
         unwind();
     }
     chosen(m, a, from.id);
-    from.id
 }
 
 /// `id` was chosen in the decision that was shown last.
