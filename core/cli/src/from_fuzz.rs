@@ -1,6 +1,7 @@
 //! `ksplat from-fuzz`: an input of a fuzz target as a program.
 
 use crate::options::{RuleOptions, bad_input};
+use crate::output;
 use ksplat_harness::check::Found;
 use ksplat_harness::fuzz::{Input, execute};
 use ksplat_harness::hunt::write_whole;
@@ -50,8 +51,7 @@ pub fn run(args: &Args) -> ExitCode {
     };
     let text = text(&input, &over);
     let Some(output) = &args.output else {
-        print!("{text}");
-        return ExitCode::SUCCESS;
+        return output::print(&text);
     };
     match write_whole(output, text.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
