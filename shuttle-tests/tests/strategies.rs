@@ -75,7 +75,7 @@ fn decisions_replay() {
 
 #[test]
 fn bytes_and_a_directed_search_decide_too() {
-    let bytes: Vec<u8> = (0..64).map(|i| i * 37).collect();
+    let bytes: Vec<u8> = (0..64_u8).map(|i| i.wrapping_mul(37)).collect();
     assert_eq!(under_shuttle(Bytes::new(&bytes), 1).executions, 1);
     let l = litmus("a3", "F5");
     let found = search(&l, &Bounds::default(), Search::stops);
