@@ -8,7 +8,9 @@ use crate::search::SearchMode;
 use crate::sync::{AtomicBool, AtomicU64, GraphGuard, GraphLock, Ordering};
 use crate::table::ChainTable;
 use crate::usage::{Usage, UsageBit};
-use std::sync::Arc;
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 /// What happens after a report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use crate::report::{Report, Trace};
 use crate::search::Queue;
 use crate::table::ChainNodes;
 use crate::usage::{USAGE_BITS, Usage, UsageBit};
+use alloc::vec::Vec;
 use core::fmt;
 
 /// The kinds of an edge prev → next (`DEP_SR` and so on): prev exclusive or shared, next recursive reader or not.
@@ -118,7 +119,7 @@ pub(crate) struct Graph {
     /// Edges in the order they were added.
     pub(crate) edges: Vec<(Slot, Slot)>,
     pub(crate) reports: Vec<Report>,
-    pub(crate) seen: std::collections::BTreeSet<(crate::report::Kind, [u64; 3])>,
+    pub(crate) seen: alloc::collections::BTreeSet<(crate::report::Kind, [u64; 3])>,
     pub(crate) queue: Queue,
 }
 

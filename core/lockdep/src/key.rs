@@ -1,6 +1,6 @@
 //! Lock classes: keys, subclasses, wait types, and the handle of a lock instance.
 
-use std::sync::Arc;
+use alloc::sync::Arc;
 
 /// Number of subclasses of a key (`MAX_LOCKDEP_SUBCLASSES`).
 pub const MAX_SUBCLASSES: u8 = 8;

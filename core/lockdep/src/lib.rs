@@ -54,6 +54,12 @@
 //! the `fs_reclaim` map. Not modelled: `cmp_fn` of classes, class zapping on module unload, lock statistics,
 //! `check_redundant()` (compiled out unless CONFIG_LOCKDEP_SMALL), NMI context.
 
+#![no_std]
+
+extern crate alloc;
+#[cfg(any(feature = "std", test))]
+extern crate std;
+
 mod acquire;
 mod check;
 mod context;

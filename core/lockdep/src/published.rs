@@ -1,6 +1,7 @@
 //! A pointer that readers follow without a lock while it is replaced.
 
 use crate::sync::{AtomicPtr, Ordering};
+use alloc::boxed::Box;
 use core::ptr;
 
 struct Version<T> {

@@ -3,6 +3,8 @@
 use crate::key::{Read, WaitType};
 use crate::report::{ClassRef, Detail, HeldLock, PathStep, Rcu, Report, Trace};
 use crate::scenario;
+use alloc::format;
+use alloc::string::String;
 use core::fmt::{self, Formatter};
 
 /// Turns the numbers that a report carries into words.

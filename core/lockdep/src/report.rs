@@ -3,8 +3,11 @@
 use crate::graph::Deps;
 use crate::key::{ClassId, LockMap, Read, WaitType};
 use crate::usage::{Usage, UsageBit, UsageState};
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::num::NonZeroU32;
-use std::sync::Arc;
 
 /// Number of a report within one [`crate::Lockdep`], counted from 1 since the last reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -3,6 +3,8 @@
 use crate::key::Read;
 use crate::report::{ClassRef, PathStep, Report};
 use crate::usage::{UsageBit, UsageState};
+use alloc::format;
+use alloc::string::String;
 use core::fmt::{self, Formatter};
 
 const TITLE: &str = " Possible unsafe locking scenario:";

@@ -5,6 +5,7 @@
 
 use crate::graph::{Graph, Link, Slot};
 use crate::report::{ClassRef, Dependency, PathStep};
+use alloc::vec::Vec;
 
 /// How a search treats a class that it meets a second time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use crate::engine::Lockdep;
 use crate::graph::{Deps, Graph};
 use crate::key::ClassId;
 use crate::report::ClassRef;
+use alloc::vec::Vec;
 
 /// An edge of the dependency graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

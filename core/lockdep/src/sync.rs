@@ -69,13 +69,21 @@ type UnsafeCellOf<T> = UnsafeCell<T>;
 
 #[cfg(not(loom))]
 fn wait(spins: u32) {
-    // The holder may have lost its CPU.
     if spins.is_multiple_of(SPINS) {
-        std::thread::yield_now()
-    } else {
-        core::hint::spin_loop()
+        give_way();
     }
+    core::hint::spin_loop();
 }
+
+/// The holder may have lost its CPU.
+#[cfg(all(not(loom), feature = "std"))]
+fn give_way() {
+    std::thread::yield_now();
+}
+
+/// Nobody to ask.
+#[cfg(not(any(loom, feature = "std")))]
+fn give_way() {}
 
 #[cfg(loom)]
 fn wait(_: u32) {

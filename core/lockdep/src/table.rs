@@ -7,6 +7,8 @@
 use crate::key::{ClassId, Read};
 use crate::published::Published;
 use crate::sync::{AtomicU64, Ordering};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 /// The empty sequence (`INITIAL_CHAIN_KEY`).
 pub(crate) const ROOT: u32 = 0;

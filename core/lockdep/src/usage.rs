@@ -1,5 +1,7 @@
 //! Usage bits: in which contexts a class was used, and over which it was held.
 
+use alloc::string::String;
+use alloc::vec;
 use core::fmt;
 
 /// One usage bit of a class. Bit number = `4 * state + 2 * direction + read`, then USED and USED_READ

@@ -31,9 +31,42 @@ impl Rng {
     /// One of the members of a set, each as likely; entity 0 if there is none.
     #[inline]
     pub fn member(&mut self, set: u64) -> EntityId {
+        if set < 256 {
+            let members = &SMALL[set as usize];
+            let n = self.below(u32::from(members.len));
+            return EntityId::new(usize::from(members.ids[n as usize & 7]));
+        }
         nth_member(set, self.below(set.count_ones()))
     }
 }
+
+/// The members of a set below 256: without counting bits one by one, which costs more than the draw.
+#[derive(Clone, Copy)]
+struct Members {
+    len: u8,
+    ids: [u8; 8],
+}
+
+static SMALL: [Members; 256] = {
+    let mut table = [Members {
+        len: 0,
+        ids: [0; 8],
+    }; 256];
+    let mut set = 0;
+    while set < 256 {
+        let mut id = 0;
+        while id < 8 {
+            if set >> id & 1 == 1 {
+                let members = &mut table[set];
+                members.ids[members.len as usize] = id;
+                members.len += 1;
+            }
+            id += 1;
+        }
+        set += 1;
+    }
+    table
+};
 
 /// The member of a set that has `n` members below it; entity 0 if there are not that many.
 #[inline]

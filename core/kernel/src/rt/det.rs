@@ -15,16 +15,8 @@ use std::cell::{Cell, UnsafeCell};
 /// Bytes of stack of an entity; touched pages only count.
 const STACK_SIZE: usize = 512 * 1024;
 
-type Co = Coroutine<Job, (), ()>;
-type Yields = Yielder<Job, ()>;
-
-/// What a coroutine is to do when it is resumed from rest.
-#[derive(Clone, Copy)]
-struct Job {
-    machine: *const Machine,
-    slot: *const Slot,
-    entity: EntityId,
-}
+type Co = Coroutine<*const Slot, (), ()>;
+type Yields = Yielder<*const Slot, ()>;
 
 thread_local! {
     /// Slots of the executor that runs on this OS thread.
@@ -41,6 +33,8 @@ pub struct Deterministic {
 /// it has to. Those that resumed somebody and wait for control to come back form a chain.
 struct Slot {
     co: UnsafeCell<Co>,
+    /// Whose body it is to run when it is resumed from rest.
+    job: Cell<(*const Machine, EntityId)>,
     /// How the coroutine gives control back to whoever resumed it.
     yielder: Cell<*const Yields>,
     /// Runs, or is in the chain.
@@ -57,24 +51,24 @@ impl std::fmt::Debug for Deterministic {
     }
 }
 
-/// Lets whom `Sim::resume` names run. Returns when that is `me`, or when the execution is over.
-pub(crate) fn transfer(machine: &Machine, me: EntityId) {
+/// Lets `next` run. Returns when `me` was chosen again, or when the execution is over.
+#[inline]
+pub(crate) fn transfer(machine: &Machine, me: EntityId, next: EntityId) {
     // SAFETY: `Deterministic::run`, on whose behalf we run, keeps the slots borrowed.
     let slots = unsafe { &*SLOTS.get() };
+    let resume = &machine.sim.resume;
+    resume.set(Some(next));
     loop {
-        if machine.tearing_down() {
-            return;
-        }
-        match machine.sim.resume.get() {
-            Some(next) if next == me => {
-                machine.sim.resume.set(None);
-                return;
-            }
+        match resume.get() {
+            Some(next) if next == me => return,
             Some(next) if !slots[next.index()].active.get() => {
                 slots[next.index()].resume(machine, next);
             }
             // Somebody down the chain is meant, or nobody.
             _ => slots[me.index()].give_back(),
+        }
+        if machine.tearing_down() {
+            return;
         }
     }
 }
@@ -82,19 +76,23 @@ pub(crate) fn transfer(machine: &Machine, me: EntityId) {
 impl Slot {
     fn new() -> Self {
         let stack = DefaultStack::new(STACK_SIZE).expect("memory for the stack of a coroutine");
-        let co = Coroutine::with_stack(stack, |yielder: &Yields, mut job: Job| {
+        let co = Coroutine::with_stack(stack, |yielder: &Yields, mut slot: *const Slot| {
             loop {
-                // SAFETY: whoever resumes us borrows slot and machine until we suspend with the body ended.
-                let (slot, machine) = unsafe { (&*job.slot, &*job.machine) };
-                slot.yielder.set(yielder);
-                set_current(Some(machine.entity(job.entity)));
-                machine.run_entity(job.entity);
-                slot.busy.set(false);
-                job = yielder.suspend(());
+                // SAFETY: whoever resumes us from rest borrows the slot until we suspend with the body ended.
+                let this = unsafe { &*slot };
+                let (machine, entity) = this.job.get();
+                // SAFETY: as above.
+                let machine = unsafe { &*machine };
+                this.yielder.set(yielder);
+                set_current(Some(machine.entity(entity)));
+                machine.run_entity(entity);
+                this.busy.set(false);
+                slot = yielder.suspend(());
             }
         });
         Self {
             co: UnsafeCell::new(co),
+            job: Cell::new((std::ptr::null(), EntityId(0))),
             yielder: Cell::new(std::ptr::null()),
             active: Cell::new(false),
             busy: Cell::new(false),
@@ -102,18 +100,14 @@ impl Slot {
     }
 
     /// Runs the coroutine until it gives control back.
+    #[inline]
     fn resume(&self, machine: &Machine, entity: EntityId) {
-        let job = Job {
-            machine,
-            slot: self,
-            entity,
-        };
         if !self.busy.replace(true) {
-            machine.sim.resume.set(None);
+            self.job.set((machine, entity));
         }
         self.active.set(true);
         // SAFETY: an active coroutine is not resumed, so nobody else refers to it.
-        match unsafe { (*self.co.get()).resume(job) } {
+        match unsafe { (*self.co.get()).resume(self) } {
             CoroutineResult::Yield(()) => {}
             CoroutineResult::Return(()) => unreachable!("coroutines serve for ever"),
         }
@@ -121,6 +115,7 @@ impl Slot {
     }
 
     /// Gives control back to whoever resumed this coroutine, which is the running one.
+    #[inline]
     fn give_back(&self) {
         // SAFETY: set by the coroutine that runs; it lives on that coroutine's stack below this frame.
         unsafe { (*self.yielder.get()).suspend(()) };
@@ -212,6 +207,7 @@ impl Machine {
         e.end_context();
         self.check_if_touched();
         self.finish(e);
+        self.sim.resume.set(None);
         if let Some(stop) = self.judge_end(e)
             && !self.last_look(&stop)
         {

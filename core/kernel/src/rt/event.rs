@@ -186,9 +186,14 @@ impl EventKind {
 /// Records an event of the running entity, if the machine records. `text` is only called then.
 #[inline]
 pub fn record(kind: EventKind, text: impl FnOnce() -> String) {
-    let e = current();
+    say(&current(), kind, text);
+}
+
+/// As [`record`], of this entity, which is the running one.
+#[inline]
+pub(crate) fn say(e: &Entity, kind: EventKind, text: impl FnOnce() -> String) {
     if e.machine().recording() {
-        emit(&e, kind, About::NOTHING, &text());
+        emit(e, kind, About::NOTHING, &text());
     }
 }
 

@@ -5,7 +5,7 @@ use super::finding::{End, Outcome, StateBreak, Stop};
 use super::ids::{CpuId, EntityId, MAX_CPUS, MAX_ENTITIES, ResId};
 use super::op::{Op, OpKind};
 use super::resource::{ResKind, Resource};
-use super::sched::Sim;
+use super::sim::Sim;
 use super::threads::Parking;
 use crate::rules::Rules;
 use crate::sync::{Lock, LockKind};

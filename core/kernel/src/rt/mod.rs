@@ -6,6 +6,7 @@
 //! [`run_on_threads`]. On the first two an execution is a pure function of program and choices.
 
 mod context;
+mod cpu;
 mod det;
 mod entity;
 pub(crate) mod event;
@@ -14,9 +15,11 @@ mod ids;
 mod judge;
 mod machine;
 mod op;
+mod prio;
 pub(crate) mod resource;
 mod sched;
 mod shuttle;
+mod sim;
 mod strategy;
 mod threads;
 mod wait;

@@ -10,9 +10,10 @@ use super::judge::Waits;
 use super::machine::{Machine, Runtime, World};
 use super::sched::{TornDown, unwind};
 use crossbeam::utils::{Backoff, CachePadded};
+// Not std's, which come precompiled: sanitizers would not see what they order.
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Parking places; resources share them by number.
@@ -64,7 +65,7 @@ impl Parking {
     }
 
     fn waits(&self) -> MutexGuard<'_, [Option<Wait>; MAX_ENTITIES]> {
-        self.waits.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waits.lock()
     }
 }
 
@@ -263,9 +264,9 @@ impl Machine {
     fn park(&self, res: ResId) {
         let bucket = &self.parking.buckets[res.index() % BUCKETS];
         bucket.sleepers.fetch_add(1, Ordering::SeqCst);
-        let guard = bucket.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        let woken = bucket.wakeup.wait_timeout(guard, LOOK_AGAIN);
-        drop(woken.unwrap_or_else(PoisonError::into_inner));
+        let mut guard = bucket.lock.lock();
+        bucket.wakeup.wait_for(&mut guard, LOOK_AGAIN);
+        drop(guard);
         bucket.sleepers.fetch_sub(1, Ordering::SeqCst);
     }
 
@@ -273,7 +274,7 @@ impl Machine {
     pub(crate) fn threads_wake(&self, res: ResId) {
         let bucket = &self.parking.buckets[res.index() % BUCKETS];
         if bucket.sleepers.load(Ordering::SeqCst) != 0 {
-            drop(bucket.lock.lock().unwrap_or_else(PoisonError::into_inner));
+            drop(bucket.lock.lock());
             bucket.wakeup.notify_all();
         }
     }
@@ -283,7 +284,7 @@ impl Machine {
     fn suspect(&self, e: &Entity, looks: u32) {
         let now = self.judge_snapshot(e);
         let suspicions = &self.parking.suspicions;
-        let mut suspicions = suspicions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut suspicions = suspicions.lock();
         let before = std::mem::replace(&mut suspicions[e.id.index()], now.clone());
         drop(suspicions);
         let Some(now) = now else {

@@ -63,7 +63,7 @@ impl Entity {
             // Everybody else has ended: a daemon's wait is how a machine comes to rest.
             m.rest(self);
         } else {
-            m.decide(Some(self), candidates);
+            m.decide_from(self, candidates);
         }
         self.wait.set(None);
         super::event::fact(self, Fact::Goes, wait.res, 0);
@@ -92,9 +92,14 @@ impl Machine {
     pub(crate) fn wake_retries(&self) {
         let waiting = self.resource(self.anything).waiters.load(Relaxed);
         if waiting != 0 {
-            super::event::fact_of_current(self, Fact::Wakes, self.anything, 0);
-            self.sim.ready.set(self.sim.ready.get() | waiting);
+            self.wake_retries_now(waiting);
         }
+    }
+
+    #[cold]
+    fn wake_retries_now(&self, waiting: u64) {
+        super::event::fact_of_current(self, Fact::Wakes, self.anything, 0);
+        self.sim.ready.set(self.sim.ready.get() | waiting);
     }
 
     /// The last live entity waits and nobody is left: the machine is at rest.

@@ -2,6 +2,7 @@
 
 use super::word::{self, Mode};
 use crate::lockdep_events::{self as lockdep, Acquire, Map};
+use crate::rt::event::say;
 use crate::rt::{
     Current, Entity, EventKind, IrqFlags, Machine, OpKind, ResId, ResKind, current, record,
 };
@@ -183,7 +184,7 @@ impl Lock {
     fn acquire(&self, mode: Mode, how: How) -> IrqFlags {
         let e = current();
         let flags = self.enter(&e, how.irq);
-        record(EventKind::Lock, || self.tell(&e, "lock", mode, how));
+        say(&e, EventKind::Lock, || self.tell(&e, "lock", mode, how));
         if let Some(map) = self.map {
             lockdep::acquire(
                 &e,
@@ -324,7 +325,7 @@ impl Lock {
     fn release(&self, mode: Mode, irq: Irq, flags: IrqFlags) {
         let e = current();
         e.point(OpKind::Unlock, self.res);
-        record(EventKind::Unlock, || {
+        say(&e, EventKind::Unlock, || {
             format!("unlock {}", e.machine().resource(self.res).name())
         });
         if let Some(map) = self.map {
@@ -353,7 +354,9 @@ impl Lock {
             });
             return;
         }
-        e.drop_irq(self.res);
+        if self.spins {
+            e.drop_irq(self.res);
+        }
         self.leave(&e, irq, flags);
     }
 

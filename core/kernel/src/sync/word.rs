@@ -131,28 +131,33 @@ pub(crate) fn is_written(r: &Resource) -> bool {
     r.state.load(Relaxed) & WRITER != 0
 }
 
+#[inline]
 fn own(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: Mode) {
-    let me = e.id().bit();
     if mode == Mode::Write {
-        r.state
-            .store(WRITER | u64::from(e.id().index() as u32), Relaxed);
+        let me = e.id().bit();
+        r.state.store(WRITER | e.id().index() as u64, Relaxed);
         r.holders.store(me, Relaxed);
         let others = (r.waiters.load(Relaxed) | r.read_waiters.load(Relaxed)) & !me;
         if others != 0 {
             m.bar(others, res);
         }
     } else {
-        r.state.store(r.state.load(Relaxed) + 1, Relaxed);
-        set_bits(&r.holders, me);
-        e.hold_shared(res);
-        let writers = r.waiters.load(Relaxed) & !me;
-        if writers != 0 {
-            m.bar(writers, res);
-        }
+        own_shared(m, e, r, res);
     }
     e.count_held(1);
     fact(e, Fact::Gets, res, mode.code());
     m.changed(e, false);
+}
+
+fn own_shared(m: &Machine, e: &Entity, r: &Resource, res: ResId) {
+    let me = e.id().bit();
+    r.state.store(r.state.load(Relaxed) + 1, Relaxed);
+    set_bits(&r.holders, me);
+    e.hold_shared(res);
+    let writers = r.waiters.load(Relaxed) & !me;
+    if writers != 0 {
+        m.bar(writers, res);
+    }
 }
 
 /// Releases the lock. False if the entity does not hold it in this way: nothing happened then.
@@ -167,28 +172,33 @@ pub(crate) fn release(e: &Entity, res: ResId, mode: Mode) -> bool {
     }
 }
 
+#[inline]
 fn release_simulated(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: Mode) -> bool {
-    let state = r.state.load(Relaxed);
     if mode == Mode::Write {
-        if state != WRITER | e.id().index() as u64 {
+        if r.state.load(Relaxed) != WRITER | e.id().index() as u64 {
             return false;
         }
         r.state.store(0, Relaxed);
         r.holders.store(0, Relaxed);
-    } else {
-        if !e.drop_shared(res) {
-            return false;
-        }
-        r.state.store(state - 1, Relaxed);
-        if !e.holds_shared(res) {
-            clear_bits(&r.holders, e.id().bit());
-        }
+    } else if !release_shared(e, r, res) {
+        return false;
     }
     e.count_held(-1);
     fact(e, Fact::Gives, res, mode.code());
     m.changed(e, false);
     if r.state.load(Relaxed) == 0 && (r.waiters.load(Relaxed) | r.read_waiters.load(Relaxed)) != 0 {
         m.wake(res);
+    }
+    true
+}
+
+fn release_shared(e: &Entity, r: &Resource, res: ResId) -> bool {
+    if !e.drop_shared(res) {
+        return false;
+    }
+    r.state.store(r.state.load(Relaxed) - 1, Relaxed);
+    if !e.holds_shared(res) {
+        clear_bits(&r.holders, e.id().bit());
     }
     true
 }

@@ -8,7 +8,7 @@ use ksplat_kernel::rt::{
     run_on_threads,
 };
 use ksplat_kernel::rules::Rules;
-use std::sync::Mutex;
+use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
@@ -152,7 +152,7 @@ impl Stress {
     fn swap(&self, mine: Page, me: u8) -> Option<Page> {
         const THEIRS: u8 = u8::MAX;
         self.own(mine, me, THEIRS);
-        let mut pool = self.exchange.lock().unwrap();
+        let mut pool = self.exchange.lock();
         pool.push(mine);
         let other = (pool.len() > 64).then(|| pool.swap_remove(7))?;
         drop(pool);
@@ -197,7 +197,7 @@ impl World for Stress {
         for page in mine {
             self.give_up(page, me);
         }
-        for page in std::mem::take(&mut *self.exchange.lock().unwrap()) {
+        for page in std::mem::take(&mut *self.exchange.lock()) {
             self.give_up(page, u8::MAX);
         }
         self.operations.fetch_add(operations, Relaxed);

@@ -1,0 +1,86 @@
+//! Real-time priorities: on PREEMPT_RT the highest of a CPU's tasks runs.
+
+use super::entity::{Entity, EntityKind, Needs, WaitHow};
+use super::ids::{EntityId, members};
+use super::machine::Machine;
+
+impl Machine {
+    /// Of several tasks that could run on one CPU, PREEMPT_RT runs one with the highest priority. A spinner counts: it
+    /// keeps the CPU. Who sleeps for a bounded time may wake at any moment, and an interrupt thread that has not begun may
+    /// begin at any moment: they preempt whom they outrank, and are in nobody's way.
+    #[cold]
+    pub(crate) fn highest_prio(&self, set: u64) -> u64 {
+        let mut out = 0;
+        for cpu in &self.cpus {
+            let naps = set & cpu.tasks & (self.sim.napping.get() | self.unbegun(set));
+            let here = set & cpu.tasks & !naps;
+            let spinners = self.spinners(cpu.tasks);
+            let top = members(here | spinners).map(|e| self.prio_of(e)).max();
+            out |= members(here)
+                .filter(|&e| Some(self.prio_of(e)) == top)
+                .fold(0, |s, e| s | e.bit());
+            out |= members(naps)
+                .filter(|&e| Some(self.prio_of(e)) >= top)
+                .fold(0, |s, e| s | e.bit());
+            out |= set & cpu.irqs;
+        }
+        out
+    }
+
+    /// Of `set` the interrupt threads that have not begun.
+    fn unbegun(&self, set: u64) -> u64 {
+        members(set)
+            .filter(|&e| {
+                let e = self.entity(e);
+                e.kind == EntityKind::HardIrq && !e.active.get()
+            })
+            .fold(0, |s, e| s | e.bit())
+    }
+
+    /// Of `tasks` those that spin.
+    fn spinners(&self, tasks: u64) -> u64 {
+        members(tasks & self.sim.live.get() & !self.sim.ready.get())
+            .filter(|&e| {
+                let wait = self.entity(e).wait.get();
+                wait.is_some_and(|w| w.how == WaitHow::Spin)
+            })
+            .fold(0, |s, e| s | e.bit())
+    }
+
+    /// The priority in force: that of the highest waiter for a sleeping lock that it holds, if that is higher (PI).
+    pub(crate) fn prio_of(&self, id: EntityId) -> u8 {
+        let mut heirs = id.bit();
+        let mut prio = self.entity(id).prio;
+        loop {
+            let more = members(self.sim.live.get() & !heirs).filter(|&w| {
+                self.entity(w).wait.get().is_some_and(|wait| {
+                    wait.needs == Needs::Holders
+                        && wait.how == WaitHow::Sleep
+                        && self.resource(wait.res).holders() & heirs != 0
+                })
+            });
+            let more = more.fold(0, |s, w| s | w.bit());
+            if more == 0 {
+                return prio;
+            }
+            prio = members(more)
+                .map(|w| self.entity(w).prio)
+                .max()
+                .unwrap_or(0)
+                .max(prio);
+            heirs |= more;
+        }
+    }
+
+    /// A spinner of higher priority that keeps `e` from its CPU, on PREEMPT_RT.
+    pub(crate) fn outranked_by(&self, e: &Entity) -> u64 {
+        let cpu = self.cpu(e.cpu);
+        if !self.sim.prio.get() || cpu.tasks & e.id.bit() == 0 {
+            return 0;
+        }
+        let prio = self.prio_of(e.id);
+        members(self.spinners(cpu.tasks & !e.id.bit()))
+            .find(|&s| self.prio_of(s) > prio)
+            .map_or(0, EntityId::bit)
+    }
+}

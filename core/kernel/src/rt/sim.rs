@@ -1,0 +1,216 @@
+//! State of a simulated execution, and how it begins.
+
+use super::entity::set_current;
+use super::ids::{EntityId, MAX_ENTITIES};
+use super::machine::{Machine, Runtime, World};
+use super::op::Op;
+use super::strategy::{Decision, Standing, Strategy};
+use std::cell::{Cell, UnsafeCell};
+
+/// State of a simulated execution. Only touched from the one OS thread that simulates.
+pub(crate) struct Sim {
+    pub(crate) ready: Cell<u64>,
+    pub(crate) allowed: Cell<u64>,
+    pub(crate) live: Cell<u64>,
+    pub(crate) running: Cell<Option<EntityId>>,
+    pub(crate) steps: Cell<u32>,
+    /// Whether entities have real-time priorities that differ.
+    pub(crate) prio: Cell<bool>,
+    next: UnsafeCell<[Op; MAX_ENTITIES]>,
+    made: UnsafeCell<Vec<Made>>,
+    strategy: Cell<Option<*mut dyn Strategy>>,
+    pub(crate) wants_steps: Cell<bool>,
+    /// Deterministic runtime, no priorities, a strategy that only decides: what the short ways rely on.
+    pub(crate) plain: Cell<bool>,
+    /// What the running step did without announcing it; only kept for strategies that want steps.
+    pub(crate) touched: Cell<bool>,
+    pub(crate) cpu_changed: Cell<bool>,
+    world: Cell<Option<*const dyn World>>,
+    /// Changes that anybody made so far.
+    pub(crate) changes: Cell<u64>,
+    /// Entities that sleep for a bounded time: ready, but in nobody's way.
+    pub(crate) napping: Cell<u64>,
+    /// Retry loops for memory that looked since anybody else last ran: see `Machine::last_look`.
+    pub(crate) looked: Cell<u64>,
+    /// Who the executor is to resume next.
+    pub(crate) resume: Cell<Option<EntityId>>,
+}
+
+impl std::fmt::Debug for Sim {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sim")
+            .field("ready", &self.ready)
+            .field("allowed", &self.allowed)
+            .finish_non_exhaustive()
+    }
+}
+
+// SAFETY: simulated executions run on one OS thread; OS-thread executions do not touch it.
+unsafe impl Send for Sim {}
+
+/// A decision that was made. Its choice number is worked out when somebody asks: most executions are not looked at.
+#[derive(Clone, Copy)]
+pub(crate) enum Made {
+    Pick {
+        candidates: u64,
+        current: Option<EntityId>,
+        picked: EntityId,
+    },
+    Choice(u32),
+}
+
+impl Made {
+    fn number(&self) -> u32 {
+        match *self {
+            Self::Pick {
+                candidates,
+                current,
+                picked,
+            } => {
+                let decision = Decision {
+                    candidates,
+                    current,
+                    next: &[],
+                    state: Standing::default(),
+                };
+                decision.number_of(picked)
+            }
+            Self::Choice(choice) => choice,
+        }
+    }
+}
+
+impl Sim {
+    pub(crate) fn new() -> Self {
+        Self {
+            ready: Cell::new(0),
+            allowed: Cell::new(0),
+            live: Cell::new(0),
+            running: Cell::new(None),
+            steps: Cell::new(0),
+            prio: Cell::new(false),
+            next: UnsafeCell::new([Machine::start_op(); MAX_ENTITIES]),
+            made: UnsafeCell::new(Vec::new()),
+            strategy: Cell::new(None),
+            wants_steps: Cell::new(false),
+            plain: Cell::new(false),
+            touched: Cell::new(false),
+            cpu_changed: Cell::new(false),
+            world: Cell::new(None),
+            changes: Cell::new(0),
+            napping: Cell::new(0),
+            looked: Cell::new(0),
+            resume: Cell::new(None),
+        }
+    }
+
+    pub(crate) fn choices(&self) -> Vec<u32> {
+        // SAFETY: no other reference to the vector is live outside the methods of this file.
+        let made = unsafe { &*self.made.get() };
+        made.iter().map(|m| m.number()).collect()
+    }
+
+    pub(crate) fn next_op(&self, id: EntityId) -> Op {
+        // SAFETY: as above.
+        unsafe { (*self.next.get())[id.index()] }
+    }
+
+    /// The pending operations. Nothing writes to them while a strategy looks.
+    pub(crate) fn next_ops(&self) -> &[Op] {
+        // SAFETY: as above; strategies do not call back into the machine.
+        unsafe { &*self.next.get() }
+    }
+
+    pub(crate) fn set_next(&self, id: EntityId, op: Op) {
+        // SAFETY: as above.
+        unsafe { (*self.next.get())[id.index()] = op };
+    }
+
+    #[inline]
+    pub(crate) fn record(&self, made: Made) {
+        // SAFETY: as above.
+        unsafe { (*self.made.get()).push(made) };
+    }
+
+    pub(crate) fn with_strategy<R>(&self, f: impl FnOnce(&mut dyn Strategy) -> R) -> R {
+        let strategy = self
+            .strategy
+            .get()
+            .expect("a simulated execution has a strategy");
+        // SAFETY: `attach` keeps it borrowed for the execution, and strategies do not call back into the machine.
+        f(unsafe { &mut *strategy })
+    }
+}
+
+/// Keeps strategy and world attached to a machine while it runs.
+pub(crate) struct Attached<'a>(&'a Machine);
+
+impl Drop for Attached<'_> {
+    fn drop(&mut self) {
+        self.0.sim.strategy.set(None);
+        self.0.sim.world.set(None);
+        set_current(None);
+    }
+}
+impl Machine {
+    pub(crate) fn reset_sim(&self) {
+        let sim = &self.sim;
+        sim.steps.set(0);
+        sim.running.set(None);
+        sim.resume.set(None);
+        sim.looked.set(0);
+        sim.touched.set(false);
+        sim.cpu_changed.set(false);
+        sim.changes.set(0);
+        sim.napping.set(0);
+        // SAFETY: no execution is running.
+        unsafe { (*sim.made.get()).clear() };
+        let (mut live, mut ready, mut prio) = (0, 0, false);
+        for e in &self.entities {
+            sim.set_next(e.id, Self::start_op());
+            live |= e.id.bit();
+            prio |= self.rt() && e.prio != self.entities[0].prio;
+            if !e.kind.is_raised() || e.pending.get() > 0 {
+                ready |= e.id.bit();
+            }
+        }
+        sim.live.set(live);
+        sim.ready.set(ready);
+        sim.prio.set(prio);
+        sim.allowed.set(live);
+    }
+
+    /// Lends strategy and world to the execution that is about to run.
+    pub(crate) fn attach<'a>(
+        &'a self,
+        world: &'a dyn World,
+        strategy: Option<&'a mut dyn Strategy>,
+    ) -> Attached<'a> {
+        let sim = &self.sim;
+        // SAFETY: only the lifetime is forgotten; `Attached`, which borrows both, takes the pointers out again.
+        sim.world.set(Some(unsafe {
+            std::mem::transmute::<*const dyn World, *const (dyn World + 'static)>(world)
+        }));
+        if let Some(strategy) = strategy {
+            strategy.begin();
+            sim.wants_steps.set(strategy.wants_steps());
+            // SAFETY: as above.
+            let strategy = unsafe {
+                std::mem::transmute::<*mut dyn Strategy, *mut (dyn Strategy + 'static)>(strategy)
+            };
+            sim.strategy.set(Some(strategy));
+        } else {
+            sim.wants_steps.set(super::shuttle::wants_steps());
+        }
+        let deterministic = self.runtime.get() == Runtime::Deterministic;
+        sim.plain
+            .set(deterministic && !sim.prio.get() && !sim.wants_steps.get());
+        Attached(self)
+    }
+
+    pub(crate) fn world(&self) -> &dyn World {
+        let world = self.sim.world.get().expect("a running machine has a world");
+        // SAFETY: `attach` keeps it borrowed while the machine runs.
+        unsafe { &*world }
+    }
+}
