@@ -3,8 +3,8 @@
 use ksplat_harness::explore::{Replay, Rng};
 use ksplat_harness::finding::signatures;
 use ksplat_harness::fuzz::{
-    DecodeError, Decisions, Driven, Input, Judge, Options, Preemption, RANDOM, VERSION, crossover, execute, mutate,
-    mutate_input, rules_under, seeds, transcribed,
+    Decisions, DecodeError, Driven, Input, Judge, Options, Preemption, RANDOM, VERSION, crossover,
+    execute, mutate, mutate_input, rules_under, seeds, transcribed,
 };
 use ksplat_harness::program::rules_text::Release;
 use ksplat_harness::program::{Program, RulesText, check, parse, print};
@@ -64,14 +64,20 @@ fn other_versions_are_refused_and_all_else_is_repaired() {
         bytes[0] = first;
         match Input::decode(&bytes) {
             Ok(input) => {
-                assert!(first == VERSION || first == RANDOM, "version {first} is read");
+                assert!(
+                    first == VERSION || first == RANDOM,
+                    "version {first} is read"
+                );
                 require_valid(&input);
             }
             Err(error) => assert_eq!(error, DecodeError::Version(first)),
         }
     }
     let message = DecodeError::Version(1).to_string();
-    assert!(message.contains("version 1") && message.contains("expected"), "{message}");
+    assert!(
+        message.contains("version 1") && message.contains("expected"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -248,7 +254,10 @@ fn crash(program: &Program, release: &str) -> Option<String> {
 #[test]
 fn what_was_fixed_since_is_a_crash_under_the_old_release_only() {
     for (file, words) in [
-        ("litmus/a/a1-nomemalloc-nested.splat", "report/recursive/fs_reclaim"),
+        (
+            "litmus/a/a1-nomemalloc-nested.splat",
+            "report/recursive/fs_reclaim",
+        ),
         ("litmus/a/a3-lock-over-reclaim.splat", "blind"),
         ("litmus/b/b4-loop.splat", "PG_writeback"),
     ] {
@@ -256,6 +265,11 @@ fn what_was_fixed_since_is_a_crash_under_the_old_release_only() {
         let program = parse(file, &text).unwrap();
         let old = crash(&program, "v4.15").unwrap_or_else(|| panic!("{file}: no crash"));
         assert!(old.contains(words), "{file}: {old}");
-        assert_eq!(crash(&program, "v6.12"), None, "{file}\n{}", print(&program));
+        assert_eq!(
+            crash(&program, "v6.12"),
+            None,
+            "{file}\n{}",
+            print(&program)
+        );
     }
 }

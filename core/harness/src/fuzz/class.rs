@@ -131,10 +131,16 @@ fn known_to(program: &Program, class: &str) -> bool {
     let class = class.split(['/', '#', '.']).next().unwrap_or(class);
     let mut locks = program.locks.iter();
     locks.any(|l| l.class_name().as_str() == class || l.name.as_str() == class)
-        || program.works.iter().any(|w| class.contains(w.name.as_str()))
+        || program
+            .works
+            .iter()
+            .any(|w| class.contains(w.name.as_str()))
         || program
             .workqueues
             .iter()
             .any(|q| class.contains(q.name.as_str()))
-        || program.timers.iter().any(|t| class.contains(t.name.as_str()))
+        || program
+            .timers
+            .iter()
+            .any(|t| class.contains(t.name.as_str()))
 }

@@ -21,11 +21,16 @@ const CONFIGURATION: [&str; 5] = [
 /// The rules that a program is fuzzed under: a kernel, and what the program says of its configuration.
 #[must_use]
 pub fn rules_under(program: &Program, kernel: &RulesText) -> RulesText {
-    let configures = |s: &&Setting| {
-        matches!(s, Setting::Switch { .. }) && CONFIGURATION.contains(&s.name())
-    };
+    let configures =
+        |s: &&Setting| matches!(s, Setting::Switch { .. }) && CONFIGURATION.contains(&s.name());
     let own = RulesText {
-        settings: program.rules.settings.iter().filter(configures).copied().collect(),
+        settings: program
+            .rules
+            .settings
+            .iter()
+            .filter(configures)
+            .copied()
+            .collect(),
         ..RulesText::default()
     };
     laid_over(&own, kernel)

@@ -3,7 +3,7 @@
 use super::class::{class, file_name};
 use super::execute::{Executed, execute, oracle};
 use super::input::Input;
-use super::known::{Known, known};
+use super::known::{Known, Scope, known};
 use crate::explore::Random;
 use crate::finding::{Signature, signatures};
 use crate::program::RulesText;
@@ -141,38 +141,54 @@ impl Judge {
         let machine = executed.litmus.machine();
         let classes = class(&input.program, machine, outcome);
         // A program that misuses what the kernel offers explains whatever else happens.
-        let misuse = classes.iter().filter_map(|c| known(c)).find(|k| k.name == MISUSE);
-        let findings = signatures(machine, outcome)
-            .into_iter()
-            .zip(classes)
-            .map(|(signature, class)| Finding {
-                known: misuse.or_else(|| known(&class)),
-                signature,
-                class,
-            });
+        let misuse = classes
+            .iter()
+            .filter_map(|c| known(c))
+            .find(|k| k.name == MISUSE);
+        let findings =
+            signatures(machine, outcome)
+                .into_iter()
+                .zip(classes)
+                .map(|(signature, class)| Finding {
+                    known: misuse.or_else(|| known(&class)),
+                    signature,
+                    class,
+                });
         let mut findings: Vec<Finding> = findings.collect();
-        if self.options.kernel.release.is_some_and(|r| r < Release::DEFAULT) && misuse.is_none()
+        if self
+            .options
+            .kernel
+            .release
+            .is_some_and(|r| r < Release::DEFAULT)
+            && misuse.is_none()
         {
             self.compare(input, &mut findings);
         }
         Some(Judged { executed, findings })
     }
 
-    /// What an older release shows and the newest does not was fixed since: the list does not explain it.
+    /// Takes back the explanations that do not hold for an older release.
     fn compare(&mut self, input: &Input, findings: &mut [Finding]) {
-        let explained = |f: &&Finding| f.known.is_some_and(|k| k.compare);
+        let scope = |f: &Finding| f.known.map(|k| k.scope);
+        let compared = |f: &&Finding| scope(f) == Some(Scope::IfNewestShowsIt);
         let wanted: Vec<String> = findings
             .iter()
-            .filter(explained)
+            .filter(compared)
             .map(|f| f.class.clone())
             .collect();
-        if wanted.is_empty() {
-            return;
-        }
-        let shown = self.newest_shows(input, &wanted);
+        let shown = if wanted.is_empty() {
+            HashSet::new()
+        } else {
+            self.newest_shows(input, &wanted)
+        };
         for finding in findings {
-            if wanted.contains(&finding.class) && !shown.contains(&finding.class) {
-                finding.known = None;
+            match scope(finding) {
+                Some(Scope::Newest) => finding.known = None,
+                // What the newest does not show was fixed since.
+                Some(Scope::IfNewestShowsIt) if !shown.contains(&finding.class) => {
+                    finding.known = None;
+                }
+                _ => {}
             }
         }
     }

@@ -9,8 +9,19 @@ pub struct Known {
     pub name: &'static str,
     /// Which classes it explains; `*` stands for anything.
     pub pattern: &'static str,
-    /// Whether it explains an older release only if the newest shows the same.
-    pub compare: bool,
+    /// In which releases.
+    pub scope: Scope,
+}
+
+/// Which releases an explanation is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All.
+    Any,
+    /// The newest, and an older one if the newest shows the same.
+    IfNewestShowsIt,
+    /// The newest.
+    Newest,
 }
 
 /// A name and a pattern a line.
@@ -21,11 +32,15 @@ static KNOWN: LazyLock<Vec<Known>> = LazyLock::new(|| {
     let lines = lines.filter(|l| !l.is_empty() && !l.starts_with('#'));
     let known = lines.filter_map(|l| {
         let (name, pattern) = l.split_once(char::is_whitespace)?;
-        let compared = name.strip_prefix('~');
+        let scope = match name.as_bytes().first() {
+            Some(b'~') => Scope::IfNewestShowsIt,
+            Some(b'!') => Scope::Newest,
+            _ => Scope::Any,
+        };
         Some(Known {
-            name: compared.unwrap_or(name),
+            name: name.trim_start_matches(['~', '!']),
             pattern: pattern.trim(),
-            compare: compared.is_some(),
+            scope,
         })
     });
     known.collect()
@@ -84,10 +99,7 @@ mod tests {
             .lines()
             .filter(|l| !l.trim().is_empty() && !l.starts_with('#'));
         assert_eq!(lines.count(), KNOWN.len());
-        let doc = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../../docs/known-findings.md"
-        );
+        let doc = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/known-findings.md");
         let doc = std::fs::read_to_string(doc).expect("docs/known-findings.md");
         let titles: BTreeSet<&str> = doc
             .lines()

@@ -10,6 +10,7 @@ mod input;
 mod judge;
 mod known;
 mod mutate;
+mod page_alloc;
 mod seeds;
 
 pub use class::{class, file_name};
@@ -17,6 +18,7 @@ pub use decisions::{Decisions, Driven, Preemption};
 pub use execute::{Executed, execute, oracle, rules_under};
 pub use input::{DecodeError, Input, RANDOM, STEPS, VERSION};
 pub use judge::{Finding, Judge, Judged, Options, OptionsError};
-pub use known::{Known, known};
+pub use known::{Known, Scope, known};
 pub use mutate::{crossover, mutate, mutate_input};
+pub use page_alloc::PageAlloc;
 pub use seeds::{seeds, transcribed};

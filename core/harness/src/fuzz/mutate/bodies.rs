@@ -197,21 +197,17 @@ fn retype_gfp(program: &mut Program, rng: &mut Rng) {
     });
 }
 
+fn pressure_of(op: &mut Op) -> Option<&mut Pressure> {
+    match op {
+        Op::Alloc { pressure, .. } | Op::Charge { pressure, .. } => Some(pressure),
+        _ => None,
+    }
+}
+
 fn repress(program: &mut Program, rng: &mut Rng) {
-    let pressure = |op: &mut Op| match op {
-        Op::Alloc { .. } | Op::Charge { .. } => true,
-        _ => false,
-    };
-    change(
-        program,
-        rng,
-        |op| pressure(op).then_some(op),
-        |op, rng| {
-            if let Op::Alloc { pressure, .. } | Op::Charge { pressure, .. } = op {
-                *pressure = word::<Pressure>(rng);
-            }
-        },
-    );
+    change(program, rng, pressure_of, |pressure, rng| {
+        *pressure = word::<Pressure>(rng);
+    });
 }
 
 /// Lets an operation do the same to something else, or something else to the same.
