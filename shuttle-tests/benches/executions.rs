@@ -5,8 +5,10 @@
 //!
 //! Then three tasks with three pairs each, all schedules: loom beside our exhaustive search.
 //!
-//! Where the time goes (callgrind): of about 400 instructions a step a third is the switch between coroutines with the
-//! decision around it, a third the lock operation, an eighth the random draw.
+//! Where the time goes (callgrind, deterministic runtime, random): 19,400 instructions an execution of 50 steps, 390 a
+//! step. Lock operations 43 %, decision and switch 28 %, the random draw 9 %, waits 9 %, the reset and the rest 10 %.
+//! lockdep adds 6,050 an execution: two thirds on its cached way, a third because every execution begins without a
+//! class or chain.
 
 use ksplat_harness::explore::{Dpor, Pct, Random, StrategySpec};
 use ksplat_kernel::rt::{

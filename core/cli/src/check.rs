@@ -4,9 +4,10 @@ use crate::options::{BoundOptions, RuleOptions, bad_input};
 use crate::{files, progress, save};
 use ksplat_harness::check::{Bounds, Case, CaseResult, cases};
 use ksplat_harness::confirm::{Decided, Decision};
+use ksplat_harness::finding::state_signature;
 use ksplat_harness::program::word::Word as _;
 use ksplat_harness::program::{Program, RulesText};
-use ksplat_harness::story;
+use ksplat_harness::{run, story};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -218,7 +219,7 @@ fn print_case(json: bool, file: &str, program: &Program, result: &CaseResult) {
         .signatures(|s| s.is_state())
         .next()
         .map_or("ok".to_owned(), |(s, _)| {
-            s.0.trim_start_matches("state/").to_owned()
+            s.0.split('/').nth(1).unwrap_or("").to_owned()
         });
     println!(
         "{:<24} {:<20} {:<9} {:<19} {:<6} {:<15} {:>9}{}",
@@ -237,6 +238,9 @@ fn print_case(json: bool, file: &str, program: &Program, result: &CaseResult) {
     );
     for line in because(result) {
         println!("{:<24}   {line}", "");
+    }
+    for line in violations(result) {
+        println!("  {line}");
     }
     for differs in &result.differs {
         println!("{:<24}   DIFFERS: {differs}", "");
@@ -273,6 +277,9 @@ fn because(result: &CaseResult) -> Vec<String> {
             g.schedules
         ));
     }
+    if let (None, Some(coverage)) = (j.every_schedule, result.search.coverage) {
+        out.push(format!("exhaustive search: {coverage}"));
+    }
     let confirmed = |d: &Decided| matches!(d.decision, Decision::Confirmed(_));
     if result.search.stops() && !j.reports.is_empty() && !j.reports.iter().any(confirmed) {
         out.push("no report of lockdep names the cycle that stops".to_owned());
@@ -289,6 +296,19 @@ fn because(result: &CaseResult) -> Vec<String> {
         out.push(wanted.to_owned());
     }
     out
+}
+
+/// What violates which property, each place once.
+fn violations(result: &CaseResult) -> Vec<String> {
+    let states = result.search.signatures(|s| s.is_state());
+    let of_property = states.filter(|(s, _)| s.0.starts_with("state/property/"));
+    let told = of_property.filter_map(|(signature, found)| {
+        let mut breaks = found.outcome.breaks.iter();
+        let broken = breaks.find(|b| state_signature(b) == *signature)?;
+        let line = run::place(broken.site).map_or(0, |(line, _)| line);
+        Some(format!("line {line}: property {}", broken.detail))
+    });
+    told.collect()
 }
 
 fn indent(text: &str) -> String {

@@ -111,8 +111,25 @@ pub fn subject(report: &Report) -> Option<String> {
     }
 }
 
-/// The kind of invariant.
+/// What `expect` calls a broken invariant: its kind with `_` for `-`, or the name of a property.
+#[must_use]
+pub fn state_name(state: &Signature) -> String {
+    let kind = state.0.trim_start_matches("state/");
+    match kind
+        .strip_prefix("property/")
+        .and_then(|p| p.split('/').next())
+    {
+        Some(property) => property.to_owned(),
+        None => kind.replace('-', "_"),
+    }
+}
+
+/// The kind of invariant, and what of it broke where it holds for several things: the property, the body and the
+/// operation that violates it.
 #[must_use]
 pub fn state_signature(broken: &StateBreak) -> Signature {
-    Signature(format!("state/{}", broken.kind))
+    Signature(match &broken.about {
+        Some(about) => format!("state/{}/{about}", broken.kind),
+        None => format!("state/{}", broken.kind),
+    })
 }

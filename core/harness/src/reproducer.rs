@@ -2,7 +2,7 @@
 
 use crate::check::Found;
 use crate::confirm::{self, Recorded};
-use crate::finding::{Signature, subject};
+use crate::finding::{Signature, state_name, subject};
 use crate::program::expect::{Expect, ReportExpect, StateExpect, StopExpect, StopKind};
 use crate::program::{Name, Program, RulesText, Schedule};
 use crate::rules::{laid_over, machine_rules};
@@ -75,8 +75,7 @@ fn expectation(signature: &Signature, outcome: &Outcome) -> Expect {
         });
     }
     if signature.is_state() {
-        let kind = signature.0.trim_start_matches("state/").replace('-', "_");
-        expect.state = Name::new(&kind).map(StateExpect::Broken);
+        expect.state = Name::new(state_name(signature)).map(StateExpect::Broken);
     }
     expect
 }

@@ -85,7 +85,7 @@ fn an_irq_flag_not_restored() {
     };
     planted(
         &task("unlock L"),
-        "state/irq-state",
+        "state/irqs-at-exit",
         &task("unlock L irqrestore"),
     );
 }

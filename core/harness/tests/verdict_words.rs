@@ -1,9 +1,10 @@
 //! Verdicts with what they rest on.
 
-use ksplat_harness::check::verdict::{missing_edges, prerequisites, reporting_annotations};
+use ksplat_harness::check::verdict::{least, missing_edges, prerequisites, reporting_annotations};
 use ksplat_harness::check::{Bounds, CaseResult, argue, cases};
 use ksplat_harness::confirm::Decision;
 use ksplat_harness::program::expect::Verdict;
+use ksplat_harness::program::rules_text::Setting;
 use ksplat_harness::program::{Program, parse};
 
 fn judged(text: &str) -> (Program, CaseResult) {
@@ -179,4 +180,68 @@ fn endless_programs_are_undecided_and_say_what_would_decide() {
     let result = cases(&program, None)[0].run(&program, &bounds).unwrap();
     assert_eq!(result.judgement.verdict, Verdict::Undecided);
     assert!(result.judgement.wanted.is_some_and(|w| w.contains("steps")));
+}
+
+/// What a finding of the first case of a corpus file needs at once.
+fn needs(file: &str, rules: &str, stop: &str) -> (Vec<String>, Vec<String>) {
+    let path = format!("{}/../../corpus/litmus/{file}", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut program = parse(file, &text).unwrap();
+    for word in rules.split(' ') {
+        let (name, value) = word.split_once('=').unwrap();
+        program.rules.settings.retain(|s| s.name() != name);
+        program.rules.settings.extend(Setting::switch(name, value));
+    }
+    program.expects.clear();
+    let bounds = Bounds {
+        schedules: 1_000,
+        ..Bounds::default()
+    };
+    let result = cases(&program, None)[0].run(&program, &bounds).unwrap();
+    let found = &result.search.found;
+    let (signature, hit) = found.iter().find(|(s, _)| s.0.starts_with(stop)).unwrap();
+    let least = least(&program, &program.rules, signature, &hit.choices).unwrap();
+    (least.needs, least.absent)
+}
+
+#[test]
+fn the_least_that_is_needed_is_told_together() {
+    let (needs, absent) = needs(
+        "e/e1-irq-livelock.splat",
+        "zonelist_seq=Z1",
+        "stop/livelock",
+    );
+    assert_eq!(needs[0], "zonelist_seq = Z1", "{needs:?}");
+    assert!(needs.contains(&"the interrupt nic".to_owned()), "{needs:?}");
+    assert!(
+        needs
+            .iter()
+            .any(|n| n.starts_with("memory pressure in line"))
+    );
+    // Without hot-removal nothing rebuilds the zonelists.
+    assert!(
+        needs.contains(&"memory_hotremove = on".to_owned()),
+        "{needs:?}"
+    );
+    assert_eq!(needs.len(), 4, "{needs:?}");
+    assert!(
+        absent.iter().any(|a| a.starts_with("fs_reclaim")),
+        "{absent:?}"
+    );
+}
+
+#[test]
+fn two_gates_that_only_together_matter_are_both_needed() {
+    let (needs, _) = needs(
+        "d/d-both.splat",
+        "wb_nesting=W1 allow_both=on",
+        "stop/deadlock",
+    );
+    for need in [
+        "wb_nesting = W1",
+        "allow_both = on",
+        "the interrupt completion",
+    ] {
+        assert!(needs.contains(&need.to_owned()), "{need}: {needs:?}");
+    }
 }

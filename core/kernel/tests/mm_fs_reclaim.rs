@@ -154,6 +154,7 @@ fn memory(program: Program) -> MmSpec {
         name: "G".into(),
         limit: 4,
         usage: 4,
+        stock: 0,
     };
     let paged = matches!(program, A1 | A2);
     MmSpec {

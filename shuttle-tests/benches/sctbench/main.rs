@@ -2,7 +2,8 @@
 //!
 //! Shuttle's schedulers decide on our shuttle runtime, where they choose among the same candidates at the same points.
 //! A cell is the mean over the trials that found the bug, with their number if not all did. A column that misses the
-//! bug in the first trials is not tried further on that program. `--trials N`, `--cap N`, `--only NAME`, `--safestack N`.
+//! bug in the first trials is not tried further on that program. `--trials N`, `--cap N`, `--only NAME`,
+//! `--column NAME`, `--safestack N`.
 
 mod programs;
 mod sct;
@@ -11,10 +12,11 @@ use ksplat_harness::explore::{Directed, Party, StrategySpec};
 use ksplat_kernel::rt::{Deterministic, Machine, Outcome, Strategy, run_in_shuttle};
 use programs::{PROGRAMS, Program, SAFESTACK};
 use sct::Sct;
-use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler, UrwRandomScheduler};
-use std::panic::AssertUnwindSafe;
+use shuttle::scheduler::{
+    PctScheduler, RandomScheduler, Schedule, Scheduler, Task, TaskId, UrwRandomScheduler,
+};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
 
 /// Trials in which a column may miss a bug before it is given up on that program.
@@ -70,32 +72,57 @@ fn ours(m: &Machine, w: &Sct, s: &mut dyn Strategy, cap: u64) -> Option<u64> {
     })
 }
 
-fn under_shuttle(
-    program: &'static Program,
+/// Ends a test when the bug was seen.
+struct UntilFound {
     scheduler: Box<dyn Scheduler + Send>,
-    cap: u64,
-) -> Option<u64> {
+    found: Arc<AtomicBool>,
+}
+
+impl Scheduler for UntilFound {
+    fn new_execution(&mut self) -> Option<Schedule> {
+        if self.found.load(Relaxed) {
+            return None;
+        }
+        self.scheduler.new_execution()
+    }
+
+    fn next_task(
+        &mut self,
+        runnable: &[&Task],
+        current: Option<TaskId>,
+        yielding: bool,
+    ) -> Option<TaskId> {
+        self.scheduler.next_task(runnable, current, yielding)
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        self.scheduler.next_u64()
+    }
+}
+
+fn under_shuttle(program: &'static Program, scheduler: Box<dyn Scheduler + Send>) -> Option<u64> {
     let (m, w) = Sct::new(program);
-    let tried = Arc::new(AtomicU64::new(0));
-    let seen = Arc::clone(&tried);
+    let found = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&found);
     let mut config = shuttle::Config::new();
     config.failure_persistence = shuttle::FailurePersistence::None;
-    let runner = shuttle::Runner::new(scheduler, config);
-    let run = AssertUnwindSafe(|| {
-        runner.run(move || {
-            seen.fetch_add(1, Relaxed);
-            w.reset();
-            assert!(!is_bug(&run_in_shuttle(&m, &w)));
-        });
+    let scheduler = UntilFound {
+        scheduler,
+        found: Arc::clone(&found),
+    };
+    let tried = shuttle::Runner::new(scheduler, config).run(move || {
+        w.reset();
+        if is_bug(&run_in_shuttle(&m, &w)) {
+            seen.store(true, Relaxed);
+        }
     });
-    let found = std::panic::catch_unwind(run).is_err();
-    found.then(|| tried.load(Relaxed)).filter(|&n| n <= cap)
+    found.load(Relaxed).then_some(tried as u64)
 }
 
 fn trial(program: &'static Program, column: Column, seed: u64, cap: u64) -> Option<u64> {
     let (m, w) = Sct::new(program);
     match column {
-        Column::Shuttle(_, scheduler) => under_shuttle(program, scheduler(seed, cap as usize), cap),
+        Column::Shuttle(_, scheduler) => under_shuttle(program, scheduler(seed, cap as usize)),
         Column::Ours(name) => {
             let spec: StrategySpec = name.parse().expect("a strategy's name");
             ours(&m, &w, &mut spec.build(&m, seed), cap)
@@ -161,14 +188,14 @@ fn number(name: &str, otherwise: u64) -> u64 {
 }
 
 fn main() {
-    // Shuttle tells a bug by a panic; it is counted, not shown.
-    std::panic::set_hook(Box::new(|_| {}));
     let trials = number("--trials", 20) as usize;
     let cap = number("--cap", 10_000);
     let only = option("--only");
+    let column = option("--column");
+    let wanted_column = |c: &&Column| column.as_ref().is_none_or(|name| c.name() == name);
     println!("mean schedules to the first bug, {trials} trials, at most {cap} schedules each");
     print!("{:<16}", "");
-    for column in COLUMNS {
+    for column in COLUMNS.iter().filter(wanted_column) {
         print!("{:>12}", column.name());
     }
     println!("  time of surw, us");
@@ -179,7 +206,7 @@ fn main() {
     for program in PROGRAMS.iter().filter(|p| wanted(&p)) {
         print!("{:<16}", program.name);
         let mut surw = f64::NAN;
-        for &column in COLUMNS {
+        for &column in COLUMNS.iter().filter(wanted_column) {
             let (text, micros) = cell(program, column, trials, cap);
             if column.name() == "surw" {
                 surw = micros;
@@ -199,6 +226,7 @@ fn main() {
         ) {
             found += 1;
             sum += n;
+            println!("safestack, surw, trial {seed}: {n} schedules");
         }
     }
     if trials > 0 {

@@ -52,6 +52,18 @@ pub(crate) const PROGRAMS: &[Program] = &[
         program("din_phil5", [5, 0, 5], &[], |s, t| philosopher(s, t, 5)),
         &[0, 1, 2, 3, 4],
     ),
+    with_cycle(
+        program("abba_10_10_20", [3, 0, 3], &[], |s, t| {
+            buried_abba(s, t, [10, 10, 20])
+        }),
+        &[0, 1],
+    ),
+    with_cycle(
+        program("abba_2_40_40", [3, 0, 3], &[], |s, t| {
+            buried_abba(s, t, [2, 40, 40])
+        }),
+        &[0, 1],
+    ),
     program("lazy01", [3, 1, 1], &[], lazy01),
     program("queue", [2, 64, 1], &[(0, 1)], queue),
     program("stack", [2, 2, 1], &[], stack),
@@ -174,6 +186,28 @@ fn deadlock01(s: &Sct, t: usize) {
     s.lock(1 - t);
     s.unlock(1 - t);
     s.unlock(t);
+}
+
+/// Not of SCTBench: two tasks nest two locks in opposite order between uses of a third lock, a third task is in the way.
+fn buried_abba(s: &Sct, t: usize, noise: [usize; 3]) {
+    let pair = |lock| {
+        s.lock(lock);
+        s.unlock(lock);
+    };
+    let uses = || (0..noise[t]).for_each(|_| pair(2));
+    if t == 2 {
+        for i in 0..noise[t] {
+            pair(2);
+            pair(i % 2);
+        }
+        return;
+    }
+    uses();
+    s.lock(t);
+    s.lock(1 - t);
+    s.unlock(1 - t);
+    s.unlock(t);
+    uses();
 }
 
 fn philosopher(s: &Sct, t: usize, n: usize) {
@@ -443,7 +477,7 @@ fn safestack(s: &Sct, t: usize) {
                 s.give_way();
                 continue;
             }
-            if s.compare_and_swap(head, h, n) {
+            if s.compare_and_swap(head, h, n) == h {
                 s.add(count, -1);
                 return Some(h);
             }
@@ -463,10 +497,11 @@ fn safestack(s: &Sct, t: usize) {
         let mut h = s.load(head);
         loop {
             s.store(next + cell, h);
-            if s.compare_and_swap(head, h, cell as i64) {
+            let was = s.compare_and_swap(head, h, cell as i64);
+            if was == h {
                 break;
             }
-            h = s.load(head);
+            h = was;
         }
         s.add(count, 1);
     }

@@ -102,8 +102,9 @@ impl Sct {
         self.swap_with(v, |_| value)
     }
 
-    pub(crate) fn compare_and_swap(&self, v: usize, old: i64, new: i64) -> bool {
-        self.swap_with(v, |was| if was == old { new } else { was }) == old
+    /// Atomically writes if `old` is there; returns what was there.
+    pub(crate) fn compare_and_swap(&self, v: usize, old: i64, new: i64) -> i64 {
+        self.swap_with(v, |was| if was == old { new } else { was })
     }
 
     fn swap_with(&self, v: usize, f: impl FnOnce(i64) -> i64) -> i64 {

@@ -3,7 +3,7 @@
 use super::search::{Bounds, Runtime, Search, search};
 use super::verdict::{Judgement, judge};
 use crate::confirm::confirm_all;
-use crate::finding::{stop_word, subject};
+use crate::finding::{state_name, state_signature, stop_word, subject};
 use crate::program::expect::{Expect, ReportExpect, StateExpect, StopExpect, StopKind, Verdict};
 use crate::program::word::Word;
 use crate::program::{Program, RulesText};
@@ -176,7 +176,7 @@ fn state_differs(expected: &StateExpect, found: &Search) -> Option<String> {
         .found
         .values()
         .flat_map(|f| &f.outcome.breaks)
-        .map(|b| b.kind.replace('-', "_"));
+        .map(|b| state_name(&state_signature(b)));
     match expected {
         StateExpect::Ok => kinds
             .next()

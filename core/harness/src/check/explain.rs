@@ -3,7 +3,7 @@
 
 use super::case::CaseResult;
 use super::probe::with;
-use super::verdict::{Opened, missing_edges, prerequisites, reporting_annotations};
+use super::verdict::{Opened, least, missing_edges, prerequisites, reporting_annotations};
 use crate::confirm::Decision;
 use crate::finding::Signature;
 use crate::minimise::{self, Options, minimise};
@@ -259,6 +259,21 @@ fn needs(program: &Program, signature: &Signature, choices: &[u32]) -> String {
     }
     if list.is_empty() {
         out.push_str("nothing of the rules: it is there whatever switch is turned\n");
+    }
+    if let Some(least) = least(program, &program.rules, signature, choices) {
+        let together = match least.needs.as_slice() {
+            [] => "nothing".to_owned(),
+            needs => needs.join(", "),
+        };
+        out.push_str(&paragraph(&format!(
+            "All that it needs at once: {together}."
+        )));
+        if !least.absent.is_empty() {
+            let absent = least.absent.join(", ");
+            out.push_str(&paragraph(&format!(
+                "Not needed, all absent together: {absent}."
+            )));
+        }
     }
     out.push_str(&paragraph(&format!(
         "Each switch was turned alone and {} schedules tried: \"gone\" means not found in those.",

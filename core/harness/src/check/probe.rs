@@ -63,18 +63,17 @@ pub fn persists(
     probe(program, text, has).is_some_and(|(_, found)| has(&found))
 }
 
-/// Every schedule of the program, if there are not too many: what they show. `None` if a bound ended it, or an
-/// execution was given up. It may take twice the executions of a sample within `bounds`, and as much time.
+/// Every schedule of the program, if there are not too many ([`Search::is_all`]): what they show. It may take twice the
+/// executions of a sample within `bounds`, and as much time; an execution that is given up ends it.
 #[must_use]
-pub fn exhaust(litmus: &Litmus, bounds: &Bounds) -> Option<Search> {
+pub fn exhaust(litmus: &Litmus, bounds: &Bounds) -> Search {
     let bounds = Bounds {
         schedules: EXHAUSTIVE.min(bounds.schedules.saturating_mul(2)),
         strategy: ALL_SCHEDULES,
         time: bounds.time,
         ..Bounds::default()
     };
-    let found = search(litmus, &bounds, |s| s.given_up > 0);
-    (found.exhaustive && found.given_up == 0).then_some(found)
+    search(litmus, &bounds, |s| s.given_up > 0)
 }
 
 /// Every switch at every value that it can be spelled with.

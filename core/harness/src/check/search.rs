@@ -1,9 +1,9 @@
 //! Explores a program under one set of rules and collects what is found.
 
-use crate::explore::StrategySpec;
+use crate::explore::{Coverage, Dpor, StrategySpec};
 use crate::finding::{Signature, signatures};
 use crate::run::Litmus;
-use ksplat_kernel::rt::{Deterministic, End, Outcome, StrategyScheduler};
+use ksplat_kernel::rt::{Deterministic, End, Outcome, Strategy, StrategyScheduler};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -67,6 +67,8 @@ pub struct Search {
     pub schedules: u64,
     /// Every schedule up to equivalence was tried.
     pub exhaustive: bool,
+    /// What a reduced exhaustive search covered, if that was what decided.
+    pub coverage: Option<Coverage>,
     /// Executions given up at the step limit: they say nothing.
     pub given_up: u64,
     /// Visible operations of the longest execution.
@@ -104,6 +106,12 @@ impl Search {
             };
             self.found.insert(signature, found);
         }
+    }
+
+    /// Whether every schedule up to equivalence was tried, to its end.
+    #[must_use]
+    pub const fn is_all(&self) -> bool {
+        self.exhaustive && self.given_up == 0
     }
 
     /// Signatures of stops, reports or states, as `which` picks.
@@ -161,14 +169,31 @@ fn deterministic(
     done: &mut dyn FnMut(&Search) -> bool,
     late: &dyn Fn() -> bool,
 ) {
-    let mut executor = Deterministic::new();
+    if bounds.strategy == StrategySpec::Dpor {
+        let mut dpor = Dpor::new(litmus.machine());
+        executions(litmus, bounds, &mut dpor, out, done, late);
+        out.coverage = Some(dpor.coverage());
+        return;
+    }
     let mut strategy = bounds.strategy.build(litmus.machine(), bounds.seed);
+    executions(litmus, bounds, &mut *strategy, out, done, late);
+}
+
+fn executions(
+    litmus: &Litmus,
+    bounds: &Bounds,
+    strategy: &mut dyn Strategy,
+    out: &mut Search,
+    done: &mut dyn FnMut(&Search) -> bool,
+    late: &dyn Fn() -> bool,
+) {
+    let mut executor = Deterministic::new();
     while out.schedules < bounds.schedules && !late() {
         if strategy.finished() {
             out.exhaustive = bounds.strategy.is_exhaustive();
             return;
         }
-        let outcome = litmus.run(&mut executor, &mut *strategy);
+        let outcome = litmus.run(&mut executor, strategy);
         out.add(litmus, outcome, || litmus.machine().choices());
         if done(out) {
             return;

@@ -48,10 +48,8 @@ fn again(
     let holds = |res: u64| books.holders(res) & 1 << id != 0;
     let any_lock = (0..books.statics.resources.len() as u64).any(holds);
     let fits = match claim.kind {
-        "irq-state" => match irqs_at_begin(log, m, claim) {
-            Some(were_off) => m.irqs_off != were_off,
-            None => m.irqs_off != handler,
-        },
+        "irq-state" => irqs_at_begin(log, m, claim).is_some_and(|were_off| m.irqs_off != were_off),
+        "irqs-at-exit" => m.irqs_off != handler,
         "irqs-on-under-irq-lock" => any_lock && m.irqs_off,
         "sleep-in-atomic" => m.atomic || m.irqs_off,
         "lock-held-at-exit" => any_lock,

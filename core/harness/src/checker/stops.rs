@@ -112,7 +112,8 @@ impl Books<'_> {
         if let Some(wait) = e.wait {
             return wait.woken && !self.is_lock_wait(&wait) || self.wait_ends(id, &wait, blocked);
         }
-        if let Some((res, mode)) = e.asks.filter(|&(res, mode)| !self.available(res, mode)) {
+        // Writers that queued up since are seen only when it looks.
+        if let Some((res, mode)) = e.asks.filter(|&(res, mode)| self.is_held(res, mode)) {
             return self.lock_frees(id, res, mode, blocked);
         }
         let raised = self.statics.entities[id].raisers & !blocked & !(1 << id) != 0;
@@ -146,11 +147,14 @@ impl Books<'_> {
     }
 
     fn available(&self, res: u64, mode: u64) -> bool {
-        let writer = self.lock(res).is_some_and(|l| l.writer.is_some());
+        !self.is_held(res, mode) && (mode != 1 || self.queued_writers(res).next().is_none())
+    }
+
+    /// Whether somebody holds a lock so that it cannot be taken.
+    fn is_held(&self, res: u64, mode: u64) -> bool {
         match mode {
-            0 => self.holders(res) == 0,
-            1 => !writer && self.queued_writers(res).next().is_none(),
-            _ => !writer,
+            0 => self.holders(res) != 0,
+            _ => self.lock(res).is_some_and(|l| l.writer.is_some()),
         }
     }
 
@@ -185,15 +189,33 @@ impl Books<'_> {
         }
     }
 
-    /// Those whom a wait needs, or, if there is nobody else, the waiter itself where it could have ended it.
+    /// Those whom a wait needs and who raises the interrupts among them that nobody raised, or, if there is nobody
+    /// else, the waiter itself where it could have ended it.
     fn blamed(&self, id: usize, wait: &Waiting) -> u64 {
-        let needs = self.needs(id, wait);
+        let mut needs = self.needs(id, wait);
+        if wait.how % 10 > 1 {
+            needs = self.with_raisers(needs, id);
+        }
         let could = match wait.how % 10 {
             2 => self.statics.resources[wait.res as usize].enders,
             3 => wait.set,
             _ => 0,
         };
         if needs == 0 { could & 1 << id } else { needs }
+    }
+
+    /// Adds to those at rest in `set` the live ones who raise them, other than `but`.
+    fn with_raisers(&self, mut set: u64, but: usize) -> u64 {
+        let at_rest = self.at_rest();
+        let live = !self.ended() & !(1 << but);
+        for _ in 0..self.entities.len() {
+            for (id, facts) in self.statics.entities.iter().enumerate() {
+                if set & at_rest & 1 << id != 0 {
+                    set |= facts.raisers & live;
+                }
+            }
+        }
+        set
     }
 
     /// Whether the books know of this claimed wait.

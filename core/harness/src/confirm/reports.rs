@@ -115,7 +115,7 @@ fn decide_one(
         if let Some(hit) = more.found.values().find(fits) {
             return done(Decision::Confirmed(Box::new(hit.clone())), tried);
         }
-        if exhaustive && more.exhaustive && more.given_up == 0 {
+        if exhaustive && more.is_all() {
             let refuted = Decision::Refuted {
                 executions: more.schedules,
                 stops_otherwise: otherwise,

@@ -2,14 +2,15 @@
 
 use super::rng::Rng;
 use ksplat_kernel::rt::{
-    Decision, Ending, EntityId, MAX_CPUS, MAX_ENTITIES, Op, OpKind, Step, Strategy, members,
+    Decision, End, Ending, EntityId, MAX_CPUS, MAX_ENTITIES, Op, OpKind, Step, Strategy, members,
 };
 
 /// Per execution one shared object is drawn, with a weight of its accesses. The order of the accesses to it is sampled
 /// uniformly, by drawing who comes next in proportion to the accesses that each entity still has to do and holding
 /// the others back; everything else is ordered by random priorities.
 ///
-/// Access counts are the most seen in an execution so far; the first execution, a random walk, profiles.
+/// Accesses are counted in a random walk: the first execution, and one in [`PROFILE_EVERY`] after it. Counts of other
+/// executions would not do: those in which entities retry for long would drown the rest.
 #[derive(Clone, Debug)]
 pub struct Surw {
     rng: Rng,
@@ -25,16 +26,22 @@ pub struct Surw {
     intended: Option<EntityId>,
 }
 
+/// Executions for which a profile serves: one that misleads does not do so for long.
+const PROFILE_EVERY: u32 = 256;
+/// Random walks in a row that may end early, before what they accessed has to do.
+const SHORT_PROFILES: u32 = 4;
+
 /// Who accesses what how often.
 #[derive(Clone, Debug, Default)]
 struct Profile {
-    executions: u32,
-    /// Accesses of each entity to each object: most in an execution so far.
-    most: Vec<[u16; MAX_ENTITIES]>,
-    /// The same in the current execution.
-    now: Vec<[u16; MAX_ENTITIES]>,
-    /// Objects that the current execution has accessed.
-    accessed: Vec<usize>,
+    /// The current execution profiles.
+    runs: bool,
+    /// Random walks in a row that did not run to the end.
+    short: u32,
+    /// Executions for which the profile serves yet.
+    left: u32,
+    /// Accesses of each entity to each object.
+    counts: Vec<[u16; MAX_ENTITIES]>,
     /// Whether an object is accessed other than by reads.
     written: Vec<bool>,
 }
@@ -53,32 +60,40 @@ impl Profile {
         let Some(object) = object(op) else {
             return;
         };
-        if object >= self.now.len() {
-            self.now.resize(object + 1, [0; MAX_ENTITIES]);
-            self.most.resize(object + 1, [0; MAX_ENTITIES]);
+        if object >= self.counts.len() {
+            self.counts.resize(object + 1, [0; MAX_ENTITIES]);
             self.written.resize(object + 1, false);
         }
-        let row = &mut self.now[object];
-        if row.iter().all(|&n| n == 0) {
-            self.accessed.push(object);
-        }
-        row[entity.index()] = row[entity.index()].saturating_add(1);
+        let count = &mut self.counts[object][entity.index()];
+        *count = count.saturating_add(1);
         self.written[object] |= !matches!(op.kind, OpKind::Load | OpKind::Read);
     }
 
-    fn end(&mut self) {
-        self.executions += 1;
-        for object in self.accessed.drain(..) {
-            for (most, now) in self.most[object].iter_mut().zip(&mut self.now[object]) {
-                *most = (*most).max(*now);
-                *now = 0;
-            }
+    fn begin(&mut self) {
+        self.runs = self.left == 0;
+        if !self.runs {
+            self.left -= 1;
+        } else if self.short == 0 {
+            self.counts.fill([0; MAX_ENTITIES]);
+            self.written.fill(false);
+        }
+    }
+
+    fn end(&mut self, end: End) {
+        if !self.runs {
+            return;
+        }
+        if end == End::Completed || self.short == SHORT_PROFILES {
+            self.left = PROFILE_EVERY;
+            self.short = 0;
+        } else {
+            self.short += 1;
         }
     }
 
     /// How likely an object is selected; 0 if entities do not share it.
     fn weight(&self, object: usize) -> u64 {
-        let row = &self.most[object];
+        let row = &self.counts[object];
         let users = row.iter().filter(|&&n| n != 0).count();
         if users < 2 || !self.written[object] {
             return 0;
@@ -87,9 +102,9 @@ impl Profile {
     }
 
     fn select(&self, rng: &mut Rng) -> Option<usize> {
-        let sum: u64 = (0..self.most.len()).map(|o| self.weight(o)).sum();
+        let sum: u64 = (0..self.counts.len()).map(|o| self.weight(o)).sum();
         let mut at = rng.next().checked_rem(sum)?;
-        (0..self.most.len()).find(|&o| {
+        (0..self.counts.len()).find(|&o| {
             let weight = self.weight(o);
             let here = at < weight;
             at = at.wrapping_sub(weight);
@@ -148,16 +163,21 @@ impl Strategy for Surw {
         self.drawn = 0;
         self.held_back = 0;
         self.intended = None;
-        self.selected = self.profile.select(&mut self.rng);
+        self.profile.begin();
+        self.selected = if self.profile.runs {
+            None
+        } else {
+            self.profile.select(&mut self.rng)
+        };
         if let Some(object) = self.selected {
-            for (left, &most) in self.left.iter_mut().zip(&self.profile.most[object]) {
-                *left = u32::from(most);
+            for (left, &count) in self.left.iter_mut().zip(&self.profile.counts[object]) {
+                *left = u32::from(count);
             }
         }
     }
 
     fn pick(&mut self, decision: &Decision<'_>) -> EntityId {
-        if self.profile.executions == 0 {
+        if self.profile.runs {
             return self.rng.member(decision.candidates);
         }
         for e in members(decision.candidates & !self.drawn) {
@@ -195,7 +215,9 @@ impl Strategy for Surw {
 
     fn step(&mut self, step: &Step<'_>) {
         let (entity, op) = (step.picked, step.decision.op(step.picked));
-        self.profile.count(entity, op);
+        if self.profile.runs {
+            self.profile.count(entity, op);
+        }
         self.drawn &= !entity.bit();
         if self.is_selected(op) {
             let left = &mut self.left[entity.index()];
@@ -205,8 +227,8 @@ impl Strategy for Surw {
         }
     }
 
-    fn end(&mut self, _ending: &Ending<'_>) {
-        self.profile.end();
+    fn end(&mut self, ending: &Ending<'_>) {
+        self.profile.end(ending.end);
     }
 
     fn wants_steps(&self) -> bool {

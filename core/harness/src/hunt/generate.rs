@@ -4,6 +4,10 @@ use crate::explore::Rng;
 use crate::fuzz::Input;
 use crate::program::rules_text::Setting;
 use crate::program::{Name, Program, RulesText, binary};
+use crate::rules::laid_over;
+
+/// What a kernel of any release is booted with: varied also where the rules are given.
+const BOOTED: [&str; 1] = ["cgroup"];
 
 /// Program number `number` of a seed: made from random bytes, or a mutated program of the corpus. `None` where the
 /// bytes mean nothing.
@@ -25,7 +29,20 @@ pub fn generate(
     let mut program = input.program;
     program.name = Name::new(format!("hunt-{seed}-{number}")).unwrap_or_default();
     match rules {
-        Some(rules) => program.rules = rules.clone(),
+        Some(rules) => {
+            program
+                .rules
+                .settings
+                .retain(|s| BOOTED.contains(&s.name()));
+            let configured = program.rules.settings.clone();
+            program.rules = laid_over(
+                &RulesText {
+                    settings: configured,
+                    ..RulesText::default()
+                },
+                rules,
+            );
+        }
         // No kernel is without its guards.
         None => program
             .rules

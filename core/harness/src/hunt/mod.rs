@@ -80,10 +80,11 @@ pub struct Summary {
 }
 
 /// Broken invariants that only say that a random program breaks the rules of locking by itself.
-const ILL_FORMED: [&str; 9] = [
+const ILL_FORMED: [&str; 10] = [
     "unlock-not-held",
     "downgrade-not-held",
     "lock-held-at-exit",
+    "irqs-at-exit",
     "rcu-unbalanced",
     "rcu-held-at-exit",
     "rcu-self-wait",

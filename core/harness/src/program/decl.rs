@@ -107,6 +107,11 @@ impl LockKind {
         )
     }
 
+    /// Whether somebody holds it, as far as the lock itself knows.
+    pub fn is_held(self) -> bool {
+        !matches!(self, Self::Seqcount | Self::Srcu | Self::LockMap)
+    }
+
     /// Whether it can be tried.
     pub fn has_trylock(self) -> bool {
         self.has_writers() && !matches!(self, Self::Seqcount)
@@ -238,7 +243,7 @@ pub struct Mm {
     pub name: Name,
 }
 
-/// `memcg G limit 4 usage 4 moving`.
+/// `memcg G limit 4 usage 4 moving stock 2`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memcg {
     /// Where it stands in the text.
@@ -252,6 +257,8 @@ pub struct Memcg {
     pub usage: u32,
     /// Whether charges are being moved from the start (`moving_account` above 0).
     pub moving: bool,
+    /// Pages that a charge takes from the counter at once, the rest for the stock of its CPU; 0: no stocks.
+    pub stock: u32,
 }
 
 /// Who tells that a device finished a batch.

@@ -1,10 +1,11 @@
-//! Which table holds what: 24 times the same five answers, hence the macro.
+//! Which table holds what: 25 times the same five answers, hence the macro.
 
 use super::decl::{
     Batch, Completion, Counter, Device, Flag, Inode, Lock, Mapping, Memcg, Mempool, Mm, Page, Slot,
     WaitQueue, Wb, Workqueue,
 };
 use super::handler::{Function, Irq, Notifier, Shrinker, Softirq, Task, Timer, Work};
+use super::property::Property;
 use super::{At, Declared, Name, Program, Table};
 
 macro_rules! declared {
@@ -60,4 +61,5 @@ declared! {
     Timer: timers, "a timer";
     Work: works, "a work item";
     Task: tasks, "a task";
+    Property: properties, "a property";
 }

@@ -28,6 +28,7 @@ mod name;
 pub mod op;
 mod parse;
 mod print;
+pub mod property;
 mod repair;
 pub mod rules_text;
 pub mod schedule;
@@ -61,6 +62,7 @@ use decl::{
     WaitQueue, Wb, Workqueue,
 };
 use handler::{Function, Irq, Notifier, Shrinker, Softirq, Task, Timer, Work};
+use property::Property;
 
 /// What runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,6 +121,8 @@ pub struct Program {
     pub works: Table<Work>,
     /// Tasks and daemons.
     pub tasks: Table<Task>,
+    /// What its code is held to.
+    pub properties: Table<Property>,
     /// The decisions of one execution, in a reproducer.
     pub schedule: Option<Schedule>,
     /// What it is known to do.

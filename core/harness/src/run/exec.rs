@@ -48,8 +48,11 @@ impl World {
             self.memory.out_of_stack(&e);
         }
         let mut frame = Frame::new(gfp, body.locals.len());
-        let site = e.site();
+        let (site, irqs_off) = (e.site(), e.irqs_disabled());
         self.block(&body.block, &mut frame);
+        if !self.program.properties.is_empty() {
+            self.leaves(body, irqs_off);
+        }
         e.set_site(site);
         depth.store(outer, Relaxed);
     }
@@ -62,6 +65,9 @@ impl World {
 
     fn stmt(&self, stmt: &Stmt, f: &mut Frame) {
         current().set_site(site(stmt.at));
+        if !self.program.properties.is_empty() {
+            self.before(stmt, f);
+        }
         match &stmt.op {
             Op::Do(what) => self.perform(*what, f),
             Op::Lock(acquire, block) => self.lock(*acquire, block.as_ref(), stmt, f),
@@ -90,7 +96,7 @@ impl World {
             }
             Op::While(cond, block) => self.while_loop(cond, block, f),
             Op::Loop(times, block) => (0..*times).for_each(|_| self.block(block, f)),
-            Op::Call(function) => self.body(&self.program.functions[*function].body, f.gfp),
+            Op::Call(function) => self.function(function.index(), f.gfp),
             Op::Assert(cond) => self.assert(cond, stmt.at, f),
             Op::Set(flag, on) => self
                 .vars
@@ -136,7 +142,38 @@ impl World {
                 self.softirqs.update(&self.rcu, current().cpu());
             }
             Op::SynchronizeSrcu(srcu) => self.synchronize_srcu(srcu.index()),
-            other => self.memory_op(other, f),
+            Op::Alloc {
+                to,
+                source,
+                gfp,
+                pressure,
+            } => self.alloc(*to, source, *gfp, *pressure, f),
+            Op::Free(var) => self.free(*var, f),
+            Op::Copy { to, from } => self.copy(*to, *from, f),
+            Op::MightAlloc(gfp) => self.might_alloc(*gfp, f),
+            Op::Reclaim(of, gfp) => self.reclaim(*of, *gfp, f),
+            Op::Charge {
+                memcg,
+                pages,
+                gfp,
+                pressure,
+            } => self.charge(memcg.index(), *pages, *gfp, *pressure, f),
+            Op::Uncharge { memcg, pages } => {
+                self.memory.mm().uncharge(memcg.index(), u64::from(*pages));
+            }
+            Op::Page(verb, page) => self.page_op(*verb, *page),
+            Op::BioAddPage(batch, page) => self.bio_add_page(batch.index(), *page),
+            Op::Batch(verb, batch) => self.batch_op(*verb, batch.index()),
+            Op::Serve(device, block) => self.serve(device.index(), block, f),
+            Op::Mapping(verb, mapping) => self.mapping_op(*verb, mapping.index()),
+            Op::MapPage(page, space) => self.map_page(*page, space.index()),
+            Op::Mm(verb, space) => self.mm_op(*verb, space.index()),
+            Op::Invalidate(space, block) => self.invalidate(space.index(), block, f),
+            Op::PageStat(page, block) => self.page_stat(*page, block, f),
+            Op::WbStat(inode, block) => self.wb_stat(inode.index(), block, f),
+            Op::SwitchWb(inode, wb) => self.accounting.switch_wb(inode.index(), wb.index()),
+            Op::Memcg(verb, memcg) => self.memcg_op(*verb, memcg.index()),
+            Op::Hotplug { zone, online } => self.hotplug(usize::from(*zone), *online),
         }
     }
 
@@ -167,13 +204,17 @@ impl World {
                 restore_pf(f)
             }
             Do::MightSleep => e.might_sleep(),
-            Do::CondResched | Do::Schedule => {
+            Do::CondResched => {
                 e.might_sleep();
-                self.plug_verb(what);
+                e.point(OpKind::Yield, ResId::NONE);
+            }
+            Do::Schedule => {
+                e.might_sleep();
+                self.flush_plug();
                 e.point(OpKind::Yield, ResId::NONE);
             }
             Do::Msleep => {
-                self.plug_verb(what);
+                self.flush_plug();
                 e.nap();
             }
             Do::CpuRelax => e.point(OpKind::Yield, ResId::NONE),
@@ -181,7 +222,11 @@ impl World {
             Do::Printk | Do::LockdepPrints => self.printk(),
             Do::PrintkDeferredEnter => self.consoles.deferred_enter(),
             Do::PrintkDeferredExit => self.consoles.deferred_exit(),
-            other => self.memory_verb(other),
+            Do::DrainAllPages => self.memory.mm().drain_all_pages(),
+            Do::WakeupKswapd => self.memory.mm().wake_kswapd(0),
+            Do::RebuildZonelists => self.memory.mm().rebuild_zonelists(self),
+            Do::BlkStartPlug => self.start_plug(),
+            Do::BlkFinishPlug => self.finish_plug(),
         }
     }
 
@@ -224,9 +269,9 @@ impl World {
                 self.consoles.deferred_exit();
             }
             Scope::Plug => {
-                self.plug_verb(Do::BlkStartPlug);
+                self.start_plug();
                 self.block(block, f);
-                self.plug_verb(Do::BlkFinishPlug);
+                self.finish_plug();
             }
         }
     }
@@ -251,9 +296,10 @@ impl World {
 
     /// Writes one record to every console.
     pub(super) fn write_consoles(&self) {
-        let all = self.program.functions.iter();
-        for console in all.filter(|f| f.kind == FunctionKind::Console) {
-            self.body(&console.body, 0);
+        for (id, console) in self.program.functions.entries() {
+            if console.kind == FunctionKind::Console {
+                self.function(id.index(), 0);
+            }
         }
     }
 

@@ -13,16 +13,13 @@ pub fn rebuilds(program: &Program) -> bool {
 }
 
 impl World {
-    /// Operations on zones.
-    pub(super) fn hotplug_op(&self, op: &Op) {
-        let Op::Hotplug { zone, online } = op else {
-            return;
-        };
-        let (mm, zone) = (self.memory.mm(), usize::from(*zone));
+    /// `offline movable`, `online movable`.
+    pub(super) fn hotplug(&self, zone: usize, online: bool) {
+        let mm = self.memory.mm();
         if zone >= mm.zones().len() {
             return;
         }
-        if *online {
+        if online {
             mm.online_zone(self, zone);
         } else {
             mm.offline_zone(self, zone);

@@ -2,9 +2,10 @@
 
 use super::frame::Frame;
 use super::locks::{self, Object};
+use super::property::Inside;
 use super::reach::Reach;
 use super::roles::{Role, Roles};
-use super::unsupported::{Unsupported, unsupported};
+use super::unsupported::Unsupported;
 use super::vars::{Variable, Variables};
 use super::works::{Queue, QueueSpec, WorkItem, Works};
 use crate::program::decl::CompletesIn;
@@ -45,6 +46,7 @@ pub struct World {
     pub(super) memory: super::memory::Memory,
     pub(super) io: super::writeback::Io,
     pub(super) accounting: Accounting,
+    pub(super) inside: Inside,
     /// Bodies active inside each other, by entity.
     pub(super) depth: [AtomicU8; MAX_ENTITIES],
 }
@@ -68,10 +70,6 @@ impl Litmus {
         rules: &Rules,
         steps: u32,
     ) -> Result<Self, Vec<Unsupported>> {
-        let missing = unsupported(program);
-        if !missing.is_empty() {
-            return Err(missing);
-        }
         let roles = Roles::of(program, rules);
         if roles.all().len() > MAX_ENTITIES {
             let what = format!("more than {MAX_ENTITIES} tasks, handlers and workers together");
@@ -185,6 +183,7 @@ impl World {
             memory,
             io,
             accounting,
+            inside: Inside::new(program),
             depth: [const { AtomicU8::new(0) }; MAX_ENTITIES],
         }
     }
@@ -200,6 +199,7 @@ impl World {
         self.memory.reset();
         self.reset_accounting();
         self.reset_io(m);
+        self.inside.reset();
         self.depth.iter().for_each(|d| d.store(0, Relaxed));
     }
 }
@@ -337,7 +337,7 @@ impl World {
         match work {
             SoftWork::Handler(i) => self.body(&self.program.softirqs.0[i].body, 0),
             SoftWork::Timer(i) => self.body(&self.program.timers.0[i].body, 0),
-            SoftWork::Callback(i) => self.body(&self.program.functions.0[i].body, 0),
+            SoftWork::Callback(i) => self.function(i, 0),
         }
     }
 }

@@ -5,13 +5,12 @@ use super::litmus::World;
 use super::notifier;
 use super::reach::Reach;
 use super::roles::{Role, Roles};
-use crate::program::Program;
-use crate::program::decl::{PageBit, PageBits};
+use crate::program::decl::{Mapping, PageBit, PageBits};
 use crate::program::gfp::{Gfp as Text, GfpBase, GfpFlag};
 use crate::program::machine::{Zone, ZoneKind as Kind};
-use crate::program::op::{Op, PageRef, Pressure as Forced, ReclaimOf, Source, Var};
-use crate::program::verb::{Do, PageVerb};
+use crate::program::op::{PageRef, Pressure as Forced, ReclaimOf, Source, Var};
 use crate::program::word::Word as _;
+use crate::program::{Id, Program};
 use ksplat_kernel::mm::{
     Bounds, Callbacks, Gfp, LruPage, LruSpec, MemcgSpec, MempoolSpec, Mm, MmSpec, PageFlags,
     PcpSpec, Pressure, ShrinkerSpec, Watermarks, ZoneKind, ZoneSpec,
@@ -87,8 +86,13 @@ impl Memory {
         self.first_page[page.page.index()] + usize::from(page.index)
     }
 
+    /// Whether a mask has a bit.
+    pub(super) fn has(&self, mask: Gfp, flag: GfpFlag) -> bool {
+        mask.has(self.flags[flag as usize])
+    }
+
     /// The mask that an expression means where the caller's is `inherited`.
-    fn mask(&self, text: Text, inherited: u32) -> Gfp {
+    pub(super) fn mask(&self, text: Text, inherited: u32) -> Gfp {
         let base = if text.base == GfpBase::Inherited {
             Gfp::from_bits(inherited)
         } else {
@@ -132,6 +136,7 @@ fn spec(program: &Program, roles: &Roles, reach: &Reach) -> MmSpec {
         name: g.name.to_string(),
         limit: g.limit.map_or(u64::MAX / 2, u64::from),
         usage: u64::from(g.usage),
+        stock: u64::from(g.stock),
     });
     let mempools = program.mempools.iter().map(|p| MempoolSpec {
         name: p.name.to_string(),
@@ -232,7 +237,7 @@ impl Callbacks for World {
             - 1;
         let mapping = self.program.pages.0[declared].mapping;
         if let Some(release) = mapping.and_then(|m| self.program.mappings[m].release) {
-            self.body(&self.program.functions[release].body, gfp.bits());
+            self.function(release.index(), gfp.bits());
         }
         true
     }
@@ -278,62 +283,67 @@ impl Callbacks for World {
 }
 
 impl World {
-    pub(super) fn memory_op(&self, op: &Op, f: &mut Frame) {
-        let mm = &self.memory.mm;
-        match op {
-            Op::Alloc {
-                to,
-                source,
-                gfp,
-                pressure: forced,
-            } => {
-                let mask = self.memory.mask(*gfp, f.gfp);
-                let page = self.allocate(source, mask, *forced);
-                if let Some(to) = to {
-                    self.put(*to, page, f);
-                }
-            }
-            Op::Free(var) => {
-                if let Some(held) = self.take(*var, f) {
-                    self.give_back(held);
-                }
-            }
-            Op::MightAlloc(gfp) => {
-                let mask = self.memory.mask(*gfp, f.gfp);
-                record(EventKind::Alloc, || format!("might_alloc {mask}"));
-                mm.might_alloc(mask);
-                if mask.may_block() {
-                    current().might_sleep();
-                }
-            }
-            Op::Reclaim(ReclaimOf::Node, gfp) => {
-                mm.reclaim(self, self.memory.mask(*gfp, f.gfp));
-            }
-            Op::Reclaim(ReclaimOf::Memcg(memcg), gfp) => {
-                mm.try_to_free_mem_cgroup_pages(self, memcg.index(), self.memory.mask(*gfp, f.gfp));
-            }
-            Op::Reclaim(ReclaimOf::Slab, gfp) => {
-                mm.shrink_slab(self, self.memory.mask(*gfp, f.gfp));
-            }
-            Op::Charge {
-                memcg,
-                pages,
-                gfp,
-                pressure: forced,
-            } => {
-                let mask = self.memory.mask(*gfp, f.gfp);
-                mm.try_charge(
-                    self,
-                    memcg.index(),
-                    mask,
-                    u64::from(*pages),
-                    pressure(*forced),
-                );
-            }
-            Op::Uncharge { memcg, pages } => mm.uncharge(memcg.index(), u64::from(*pages)),
-            Op::Page(verb, page) => self.page_op(*verb, *page),
-            other => self.io_op(other, f),
+    /// `p = kmalloc GFP_KERNEL`.
+    pub(super) fn alloc(
+        &self,
+        to: Option<Var>,
+        source: &Source,
+        gfp: Text,
+        forced: Forced,
+        f: &mut Frame,
+    ) {
+        let page = self.allocate(source, self.memory.mask(gfp, f.gfp), forced);
+        if let Some(to) = to {
+            self.put(to, page, f);
         }
+    }
+
+    /// `free p`.
+    pub(super) fn free(&self, var: Var, f: &mut Frame) {
+        if let Some(held) = self.take(var, f) {
+            self.give_back(held);
+        }
+    }
+
+    /// `q = p`: both hold the memory from now on.
+    pub(super) fn copy(&self, to: Var, from: Var, f: &mut Frame) {
+        self.look_at(from);
+        let held = self.holding(from, f);
+        self.put(to, held, f);
+    }
+
+    /// `might_alloc GFP_KERNEL`.
+    pub(super) fn might_alloc(&self, gfp: Text, f: &Frame) {
+        let mask = self.memory.mask(gfp, f.gfp);
+        record(EventKind::Alloc, || format!("might_alloc {mask}"));
+        self.memory.mm.might_alloc(mask);
+        if mask.may_block() {
+            current().might_sleep();
+        }
+    }
+
+    /// `try_to_free_pages GFP_KERNEL` and its like.
+    pub(super) fn reclaim(&self, of: ReclaimOf, gfp: Text, f: &Frame) {
+        let (mm, mask) = (&self.memory.mm, self.memory.mask(gfp, f.gfp));
+        match of {
+            ReclaimOf::Node => {
+                mm.reclaim(self, mask);
+            }
+            ReclaimOf::Memcg(memcg) => {
+                mm.try_to_free_mem_cgroup_pages(self, memcg.index(), mask);
+            }
+            ReclaimOf::Slab => {
+                mm.shrink_slab(self, mask);
+            }
+        }
+    }
+
+    /// `try_charge G GFP_KERNEL`.
+    pub(super) fn charge(&self, memcg: usize, pages: u16, gfp: Text, forced: Forced, f: &Frame) {
+        let mask = self.memory.mask(gfp, f.gfp);
+        self.memory
+            .mm
+            .try_charge(self, memcg, mask, u64::from(pages), pressure(forced));
     }
 
     fn allocate(&self, source: &Source, mask: Gfp, forced: Forced) -> Holding {
@@ -349,10 +359,7 @@ impl World {
                 self.charged(memcg, mask, forced)
             }
             Source::PageCache(mapping) => {
-                let allowed = self.program.mappings[*mapping].gfp;
-                let allowed = allowed.map_or(Gfp::HIGHUSER_MOVABLE, |base| {
-                    self.memory.bases[base as usize]
-                });
+                let allowed = self.mapping_mask(*mapping);
                 record(EventKind::Alloc, || {
                     format!("page_cache_alloc gfp {mask}, the mapping allows {allowed}")
                 });
@@ -362,6 +369,14 @@ impl World {
                 .mempool_alloc(self, pool.index(), mask, pressure(forced))
                 .map(Held::Element),
         }
+    }
+
+    /// `mapping_gfp_mask()`.
+    pub(super) fn mapping_mask(&self, mapping: Id<Mapping>) -> Gfp {
+        let mask = self.program.mappings[mapping].gfp;
+        mask.map_or(Gfp::HIGHUSER_MOVABLE, |base| {
+            self.memory.bases[base as usize]
+        })
     }
 
     /// The memcg of the running task.
@@ -399,37 +414,6 @@ impl World {
                 mm.free_pages(page);
                 mm.uncharge(memcg, 1);
             }
-        }
-    }
-
-    fn page_op(&self, verb: PageVerb, page: PageRef) {
-        let mm = &self.memory.mm;
-        let index = self.memory.index(page);
-        let Some(pfn) = mm.lru_frame(index) else {
-            return;
-        };
-        match verb {
-            PageVerb::LockPage => mm.lock_page(pfn),
-            PageVerb::UnlockPage => mm.unlock_page(pfn),
-            PageVerb::Release => {
-                self.release_page(
-                    LruPage {
-                        pfn,
-                        tag: index as u32,
-                    },
-                    Gfp::KERNEL,
-                );
-            }
-            other => self.page_event(other, index),
-        }
-    }
-
-    pub(super) fn memory_verb(&self, what: Do) {
-        match what {
-            Do::DrainAllPages => self.memory.mm.drain_all_pages(),
-            Do::WakeupKswapd => self.memory.mm.wake_kswapd(0),
-            Do::RebuildZonelists => self.memory.mm.rebuild_zonelists(self),
-            other => self.plug_verb(other),
         }
     }
 
@@ -498,6 +482,6 @@ impl World {
     }
 
     pub(super) fn gfp_has(&self, mask: u32, flag: GfpFlag) -> bool {
-        Gfp::from_bits(mask).has(self.memory.flags[flag as usize])
+        self.memory.has(Gfp::from_bits(mask), flag)
     }
 }

@@ -2,9 +2,9 @@
 
 use super::frame::Frame;
 use super::litmus::World;
-use crate::program::Program;
-use crate::program::op::Op;
+use crate::program::op::PageRef;
 use crate::program::verb::MmVerb;
+use crate::program::{Block, Program};
 use ksplat_kernel::mm::{AddressSpaceSpec, Gfp};
 
 /// The address spaces of a program, each with the pages mapped into it.
@@ -39,18 +39,24 @@ impl World {
         }
     }
 
-    /// Operations on address spaces.
-    pub(super) fn notifier_op(&self, op: &Op, f: &mut Frame) {
+    /// `map_page A into M`.
+    pub(super) fn map_page(&self, page: PageRef, space: usize) {
+        self.memory.mm().map_page(self.memory.index(page), space);
+    }
+
+    /// `munmap M` and its like.
+    pub(super) fn mm_op(&self, verb: MmVerb, space: usize) {
         let mm = self.memory.mm();
-        match op {
-            Op::MapPage(page, space) => mm.map_page(self.memory.index(*page), space.index()),
-            Op::Mm(MmVerb::Munmap, space) => mm.munmap(self, space.index()),
-            Op::Mm(MmVerb::Register, space) => mm.mmu_notifier_register(space.index()),
-            Op::Mm(MmVerb::ReadBegin, space) => mm.mmu_interval_read_begin(space.index()),
-            Op::Invalidate(space, block) => {
-                mm.invalidate(self, space.index(), Gfp::KERNEL, || self.block(block, f));
-            }
-            other => self.wb_op(other, f),
+        match verb {
+            MmVerb::Munmap => mm.munmap(self, space),
+            MmVerb::Register => mm.mmu_notifier_register(space),
+            MmVerb::ReadBegin => mm.mmu_interval_read_begin(space),
         }
+    }
+
+    /// `invalidate M { … }`.
+    pub(super) fn invalidate(&self, space: usize, block: &Block, f: &mut Frame) {
+        let mm = self.memory.mm();
+        mm.invalidate(self, space, Gfp::KERNEL, || self.block(block, f));
     }
 }

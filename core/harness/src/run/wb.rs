@@ -3,9 +3,9 @@
 use super::frame::Frame;
 use super::litmus::World;
 use super::roles::{Role, Roles};
-use crate::program::Program;
-use crate::program::op::Op;
+use crate::program::op::{Op, PageRef};
 use crate::program::verb::MemcgVerb;
+use crate::program::{Block, Program};
 use ksplat_kernel::rt::Machine;
 use ksplat_kernel::writeback::{AccountingSpec, InodeSpec, MoveSpec, PageOwner, WbSpec};
 
@@ -84,24 +84,28 @@ impl World {
         self.accounting.switch_worker(self.memory.mm(), &self.rcu);
     }
 
-    /// Operations on inodes, wbs and memcgs.
-    pub(super) fn wb_op(&self, op: &Op, f: &mut Frame) {
+    /// `page_stat A { … }`.
+    pub(super) fn page_stat(&self, page: PageRef, block: &Block, f: &mut Frame) {
         let (books, rcu) = (&self.accounting, &self.rcu);
-        match op {
-            Op::PageStat(page, block) => {
-                let stat = books.page_stat_begin(rcu, self.memory.index(*page));
-                self.block(block, f);
-                books.page_stat_end(rcu, stat);
-            }
-            Op::WbStat(inode, block) => {
-                let stat = books.wb_stat_begin(rcu, inode.index());
-                self.block(block, f);
-                books.wb_stat_end(rcu, stat);
-            }
-            Op::SwitchWb(inode, wb) => books.switch_wb(inode.index(), wb.index()),
-            Op::Memcg(MemcgVerb::StartMove, memcg) => books.start_move(rcu, memcg.index()),
-            Op::Memcg(MemcgVerb::EndMove, memcg) => books.end_move(memcg.index()),
-            other => self.hotplug_op(other),
+        let stat = books.page_stat_begin(rcu, self.memory.index(page));
+        self.block(block, f);
+        books.page_stat_end(rcu, stat);
+    }
+
+    /// `wb_stat I { … }`.
+    pub(super) fn wb_stat(&self, inode: usize, block: &Block, f: &mut Frame) {
+        let (books, rcu) = (&self.accounting, &self.rcu);
+        let stat = books.wb_stat_begin(rcu, inode);
+        self.block(block, f);
+        books.wb_stat_end(rcu, stat);
+    }
+
+    /// `start_move_charge G` and its like.
+    pub(super) fn memcg_op(&self, verb: MemcgVerb, memcg: usize) {
+        match verb {
+            MemcgVerb::StartMove => self.accounting.start_move(&self.rcu, memcg),
+            MemcgVerb::EndMove => self.accounting.end_move(memcg),
+            MemcgVerb::DrainStock => self.memory.mm().drain_stock(memcg),
         }
     }
 }

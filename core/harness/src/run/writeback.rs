@@ -4,11 +4,11 @@ use super::frame::Frame;
 use super::litmus::World;
 use super::reach::Reach;
 use super::roles::{Role, Roles};
-use crate::program::Program;
 use crate::program::decl::{CompletesIn, PageBit};
-use crate::program::op::Op;
-use crate::program::verb::{BatchVerb, Do, MappingVerb, PageVerb};
-use ksplat_kernel::mm::{Gfp, LruPage};
+use crate::program::op::{Op, PageRef};
+use crate::program::verb::{BatchVerb, MappingVerb, PageVerb};
+use crate::program::{Block, Program};
+use ksplat_kernel::mm::{Callbacks as _, Gfp, LruPage};
 use ksplat_kernel::rt::{EntityId, Machine, Needs, Outcome, ResKind, StateBreak, WaitHow, current};
 use ksplat_kernel::sync::WaitQueue;
 use ksplat_kernel::writeback::io::{
@@ -138,7 +138,7 @@ impl Filesystem for World {
 
     fn map_blocks(&self, mapping: usize, gfp: Gfp) {
         if let Some(function) = self.program.mappings.0[mapping].map_blocks {
-            self.body(&self.program.functions[function].body, gfp.bits());
+            self.inside_writepages(|| self.function(function.index(), gfp.bits()));
         }
     }
 
@@ -234,6 +234,7 @@ impl World {
         for broken in self.io.writeback.broken_at_rest(m, self.memory.mm()) {
             outcome.breaks.push(StateBreak {
                 kind: broken.kind,
+                about: None,
                 detail: broken.detail,
                 entity: None,
                 site: 0,
@@ -242,40 +243,54 @@ impl World {
         outcome
     }
 
-    /// Operations on batches, devices and mappings.
-    pub(super) fn io_op(&self, op: &Op, f: &mut Frame) {
+    /// `bio_add_page B A`.
+    pub(super) fn bio_add_page(&self, batch: usize, page: PageRef) {
+        let page = self.memory.index(page);
+        self.io
+            .writeback
+            .bio_add_page(self.memory.mm(), batch, page);
+    }
+
+    /// `submit_bio B` and its like.
+    pub(super) fn batch_op(&self, verb: BatchVerb, batch: usize) {
         let (io, mm) = (&self.io.writeback, self.memory.mm());
-        match op {
-            Op::BioAddPage(batch, page) => {
-                io.bio_add_page(mm, batch.index(), self.memory.index(*page));
-            }
-            Op::Batch(BatchVerb::Submit, batch) => io.submit_bio(self, mm, batch.index()),
-            Op::Batch(BatchVerb::Wait, batch) => io.wait_bio(batch.index()),
-            Op::Batch(BatchVerb::End, batch) => io.end_bio(self, mm, batch.index()),
-            Op::Serve(device, block) => {
-                io.wait_for_request(device.index());
-                self.block(block, f);
-                io.complete_request(self, mm, device.index());
-            }
-            Op::Mapping(MappingVerb::Writepages, m) => {
-                io.writepages(self, mm, m.index(), Sync::None);
-            }
-            Op::Mapping(MappingVerb::Fsync, m) => io.fsync(self, mm, m.index()),
-            Op::Mapping(MappingVerb::Truncate, m) => io.truncate(self, mm, m.index()),
-            Op::Mapping(MappingVerb::BalanceDirty, m) => {
-                io.balance_dirty_pages(self, mm, m.index());
-            }
-            other => self.notifier_op(other, f),
+        match verb {
+            BatchVerb::Submit => io.submit_bio(self, mm, batch),
+            BatchVerb::Wait => io.wait_bio(batch),
+            BatchVerb::End => io.end_bio(self, mm, batch),
         }
     }
 
-    /// Events of one page.
-    pub(super) fn page_event(&self, verb: PageVerb, page: usize) {
+    /// `serve D { … }`.
+    pub(super) fn serve(&self, device: usize, block: &Block, f: &mut Frame) {
+        self.io.writeback.wait_for_request(device);
+        self.block(block, f);
+        self.device_irq(device);
+    }
+
+    /// `writepages M` and its like.
+    pub(super) fn mapping_op(&self, verb: MappingVerb, mapping: usize) {
         let (io, mm) = (&self.io.writeback, self.memory.mm());
+        match verb {
+            MappingVerb::Writepages => {
+                io.writepages(self, mm, mapping, Sync::None);
+            }
+            MappingVerb::Fsync => io.fsync(self, mm, mapping),
+            MappingVerb::Truncate => io.truncate(self, mm, mapping),
+            MappingVerb::BalanceDirty => io.balance_dirty_pages(self, mm, mapping),
+        }
+    }
+
+    /// `lock_page A` and its like; nothing for a page that has no memory any more.
+    pub(super) fn page_op(&self, verb: PageVerb, page: PageRef) {
+        let (io, mm) = (&self.io.writeback, self.memory.mm());
+        let page = self.memory.index(page);
         let Some(pfn) = mm.lru_frame(page) else {
             return;
         };
         match verb {
+            PageVerb::LockPage => mm.lock_page(pfn),
+            PageVerb::UnlockPage => mm.unlock_page(pfn),
             PageVerb::SetDirty => {
                 io.set_page_dirty(self, mm, page);
             }
@@ -293,19 +308,28 @@ impl World {
             PageVerb::MarkAccessed => mm.mark_page_accessed(pfn),
             PageVerb::Truncate => io.truncate_page(self, mm, page),
             PageVerb::Unmap => mm.try_to_unmap(self, pfn, Gfp::KERNEL),
-            PageVerb::LockPage | PageVerb::UnlockPage | PageVerb::Release => {}
+            PageVerb::Release => {
+                let tag = page as u32;
+                self.release_page(LruPage { pfn, tag }, Gfp::KERNEL);
+            }
         }
     }
 
-    /// Operations on the plug list of the running task.
-    pub(super) fn plug_verb(&self, what: Do) {
-        let (io, mm) = (&self.io.writeback, self.memory.mm());
-        match what {
-            Do::BlkStartPlug => io.start_plug(),
-            Do::BlkFinishPlug => io.finish_plug(self, mm),
-            Do::Schedule | Do::Msleep => io.about_to_sleep(self, mm, current().id()),
-            _ => {}
-        }
+    /// `blk_start_plug`.
+    pub(super) fn start_plug(&self) {
+        self.io.writeback.start_plug();
+    }
+
+    /// `blk_finish_plug`.
+    pub(super) fn finish_plug(&self) {
+        self.io.writeback.finish_plug(self, self.memory.mm());
+    }
+
+    /// What every sleep does with the plug list.
+    pub(super) fn flush_plug(&self) {
+        self.io
+            .writeback
+            .about_to_sleep(self, self.memory.mm(), current().id());
     }
 
     /// `->writepage()` on behalf of reclaim.

@@ -32,12 +32,25 @@ pub fn findings(machine: &Machine, outcome: &Outcome, moments: &[Moment]) -> Str
         if !out.is_empty() {
             out.push('\n');
         }
-        let _ = write!(out, "{}", report.render(&Places(machine)));
+        for line in report.render(&Places(machine)).to_string().lines() {
+            out.push_str(&fitted(line));
+        }
     }
     if out.is_empty() {
         out.push_str("nothing found in this execution\n");
     }
     out
+}
+
+/// A line of a report, broken where it is too long; what it begins with stays.
+fn fitted(line: &str) -> String {
+    if line.len() <= super::WIDTH {
+        return format!("{line}\n");
+    }
+    let text = line.trim_start();
+    let indent = &line[..line.len() - text.len()];
+    let parts = super::render::wrap(text, super::WIDTH - indent.len());
+    parts.iter().map(|p| format!("{indent}{p}\n")).collect()
 }
 
 /// Names places by their line in the program and tasks by their names.

@@ -1,6 +1,7 @@
 //! Stories: what happened, step by step, fit for a mail.
 
 mod explain;
+mod fold;
 mod record;
 mod render;
 mod trim;

@@ -199,7 +199,7 @@ fn every_planted_bug_is_found() {
         (Bug::DoubleFree, "double-free"),
         (Bug::StaleFree, "double-free"),
         (Bug::LostWakeUp, "kswapd-lost-wakeup"),
-        (Bug::IrqState, "irq-state"),
+        (Bug::IrqState, "irqs-at-exit"),
         (Bug::Counter, "nr-free"),
         (Bug::WrongList, "buddy-unaligned"),
         (Bug::ScopeOrder, "pf-scope-order"),

@@ -51,6 +51,7 @@ impl Mm {
                 audit_kswapd(m, node, tell);
             }
         }
+        self.audit_memcgs(tell);
     }
 
     /// Everything that is broken after a simulated execution has completed.

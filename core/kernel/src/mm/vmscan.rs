@@ -84,6 +84,14 @@ impl Mm {
         }
     }
 
+    /// Whether an entity runs inside of reclaim: its own, not that of a task it interrupted.
+    #[must_use]
+    pub fn in_reclaim(&self, e: &Entity) -> bool {
+        let own = e.task().id() == e.id();
+        own && (self.depth[e.id().index()].load(Relaxed) != 0
+            || Pf::from_bits(e.pf()).has(Pf::KSWAPD))
+    }
+
     /// A recursion has used up the kernel stack: the task never gets further.
     pub fn out_of_stack(&self, e: &Entity) -> ! {
         e.machine().state_break("stack-overflow", || {

@@ -270,7 +270,7 @@ impl Entity {
             } else {
                 "enabled"
             };
-            m.state_break("irq-state", || {
+            m.state_break("irqs-at-exit", || {
                 format!("{} ends with interrupts {state}", self.name)
             });
         }

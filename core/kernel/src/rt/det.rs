@@ -1,26 +1,29 @@
 //! The deterministic runtime: our own executor, one coroutine an entity, a strategy that decides.
 //!
-//! Coroutines are kept between executions; an execution that chooses the running entity again costs no switch.
+//! Coroutines are kept between executions. Who gives way switches to the chosen one itself, without going through the
+//! executor; an execution that chooses the running entity again costs no switch.
 
 use super::entity::set_current;
+use super::fiber::Fiber;
 use super::finding::Outcome;
 use super::ids::EntityId;
 use super::machine::{Machine, Runtime, World};
 use super::sched::TornDown;
 use super::strategy::Strategy;
-use corosensei::stack::DefaultStack;
-use corosensei::{Coroutine, CoroutineResult, Yielder};
-use std::cell::{Cell, UnsafeCell};
-
-/// Bytes of stack of an entity; touched pages only count.
-const STACK_SIZE: usize = 512 * 1024;
-
-type Co = Coroutine<*const Slot, (), ()>;
-type Yields = Yielder<*const Slot, ()>;
+use std::cell::Cell;
 
 thread_local! {
     /// Slots of the executor that runs on this OS thread.
     static SLOTS: Cell<*const Vec<Slot>> = const { Cell::new(std::ptr::null()) };
+    /// What the coroutine that is switched to from rest is to do.
+    static JOB: Cell<Option<Job>> = const { Cell::new(None) };
+}
+
+/// A body to run.
+#[derive(Clone, Copy)]
+struct Job {
+    machine: *const Machine,
+    entity: EntityId,
 }
 
 /// Executor of the deterministic runtime. Keeps its coroutines; use one for many executions.
@@ -29,16 +32,9 @@ pub struct Deterministic {
     slots: Vec<Slot>,
 }
 
-/// The coroutine of an entity. Coroutines resume each other: a switch goes through the executor's own stack only where
-/// it has to. Those that resumed somebody and wait for control to come back form a chain.
+/// The coroutine of an entity.
 struct Slot {
-    co: UnsafeCell<Co>,
-    /// Whose body it is to run when it is resumed from rest.
-    job: Cell<(*const Machine, EntityId)>,
-    /// How the coroutine gives control back to whoever resumed it.
-    yielder: Cell<*const Yields>,
-    /// Runs, or is in the chain.
-    active: Cell<bool>,
+    fiber: Fiber,
     /// In the middle of a body.
     busy: Cell<bool>,
 }
@@ -51,74 +47,81 @@ impl std::fmt::Debug for Deterministic {
     }
 }
 
+/// The coroutines of the executor on whose behalf this OS thread runs.
+#[inline]
+fn slots<'a>() -> &'a [Slot] {
+    // SAFETY: `Deterministic::run` keeps the slots borrowed while it or one of its coroutines runs.
+    unsafe { &*SLOTS.get() }
+}
+
 /// Lets `next` run. Returns when `me` was chosen again, or when the execution is over.
 #[inline]
 pub(crate) fn transfer(machine: &Machine, me: EntityId, next: EntityId) {
-    // SAFETY: `Deterministic::run`, on whose behalf we run, keeps the slots borrowed.
-    let slots = unsafe { &*SLOTS.get() };
-    let resume = &machine.sim.resume;
-    resume.set(Some(next));
+    let slots = slots();
+    let to = &slots[next.index()];
+    to.prepare(machine, next);
+    // SAFETY: `me` runs; all others stand still.
+    unsafe { slots[me.index()].fiber.switch(&to.fiber) };
+}
+
+/// Life of a coroutine: bodies, one after the other.
+fn serve() -> ! {
     loop {
-        match resume.get() {
-            Some(next) if next == me => return,
-            Some(next) if !slots[next.index()].active.get() => {
-                slots[next.index()].resume(machine, next);
-            }
-            // Somebody down the chain is meant, or nobody.
-            _ => slots[me.index()].give_back(),
-        }
-        if machine.tearing_down() {
-            return;
-        }
+        let job = JOB
+            .take()
+            .expect("a coroutine at rest is switched to with a job");
+        // SAFETY: `Deterministic::run` borrows the machine until all bodies have ended.
+        let machine = unsafe { &*job.machine };
+        set_current(Some(machine.entity(job.entity)));
+        machine.run_entity(job.entity);
+        rest(machine, job.entity);
+    }
+}
+
+/// A body has ended: whoever was chosen goes on, or the executor where nobody was. Returns with the next job.
+fn rest(machine: &Machine, me: EntityId) {
+    let slots = slots();
+    let slot = &slots[me.index()];
+    slot.busy.set(false);
+    let next = machine
+        .sim
+        .resume
+        .take()
+        .filter(|_| !machine.tearing_down());
+    let Some(next) = next else {
+        // SAFETY: this coroutine runs.
+        unsafe { slot.fiber.leave() };
+        return;
+    };
+    let to = &slots[next.index()];
+    to.prepare(machine, next);
+    if next != me {
+        // SAFETY: this coroutine runs; all others stand still.
+        unsafe { slot.fiber.switch(&to.fiber) };
     }
 }
 
 impl Slot {
     fn new() -> Self {
-        let stack = DefaultStack::new(STACK_SIZE).expect("memory for the stack of a coroutine");
-        let co = Coroutine::with_stack(stack, |yielder: &Yields, mut slot: *const Slot| {
-            loop {
-                // SAFETY: whoever resumes us from rest borrows the slot until we suspend with the body ended.
-                let this = unsafe { &*slot };
-                let (machine, entity) = this.job.get();
-                // SAFETY: as above.
-                let machine = unsafe { &*machine };
-                this.yielder.set(yielder);
-                set_current(Some(machine.entity(entity)));
-                machine.run_entity(entity);
-                this.busy.set(false);
-                slot = yielder.suspend(());
-            }
-        });
         Self {
-            co: UnsafeCell::new(co),
-            job: Cell::new((std::ptr::null(), EntityId(0))),
-            yielder: Cell::new(std::ptr::null()),
-            active: Cell::new(false),
+            fiber: Fiber::new(serve),
             busy: Cell::new(false),
         }
     }
 
-    /// Runs the coroutine until it gives control back.
+    /// Before this coroutine is switched to: if it is at rest it gets a body to run.
     #[inline]
-    fn resume(&self, machine: &Machine, entity: EntityId) {
+    fn prepare(&self, machine: &Machine, entity: EntityId) {
         if !self.busy.replace(true) {
-            self.job.set((machine, entity));
+            JOB.set(Some(Job { machine, entity }));
         }
-        self.active.set(true);
-        // SAFETY: an active coroutine is not resumed, so nobody else refers to it.
-        match unsafe { (*self.co.get()).resume(self) } {
-            CoroutineResult::Yield(()) => {}
-            CoroutineResult::Return(()) => unreachable!("coroutines serve for ever"),
-        }
-        self.active.set(false);
     }
 
-    /// Gives control back to whoever resumed this coroutine, which is the running one.
-    #[inline]
-    fn give_back(&self) {
-        // SAFETY: set by the coroutine that runs; it lives on that coroutine's stack below this frame.
-        unsafe { (*self.yielder.get()).suspend(()) };
+    /// From the executor: lets the coroutine run.
+    fn enter(&self, machine: &Machine, entity: EntityId) {
+        self.prepare(machine, entity);
+        // SAFETY: the executor runs, so that all coroutines stand still.
+        unsafe { self.fiber.enter() };
     }
 }
 
@@ -147,11 +150,8 @@ impl Deterministic {
         let attached = machine.attach(world, Some(strategy));
         let outer = SLOTS.replace(&self.slots);
         machine.begin();
-        while let Some(next) = machine.sim.resume.get() {
-            self.slots[next.index()].resume(machine, next);
-            if machine.tearing_down() {
-                break;
-            }
+        if let Some(next) = machine.sim.resume.take() {
+            self.slots[next.index()].enter(machine, next);
         }
         machine
             .stopped
@@ -169,7 +169,7 @@ impl Deterministic {
     fn unwind_all(&self, machine: &Machine) {
         for (i, slot) in self.slots[..machine.entities.len()].iter().enumerate() {
             if slot.busy.get() {
-                slot.resume(machine, EntityId::new(i));
+                slot.enter(machine, EntityId::new(i));
                 debug_assert!(
                     !slot.busy.get(),
                     "a body goes on although its execution is over"
@@ -207,7 +207,6 @@ impl Machine {
         e.end_context();
         self.check_if_touched();
         self.finish(e);
-        self.sim.resume.set(None);
         if let Some(stop) = self.judge_end(e)
             && !self.last_look(&stop)
         {

@@ -43,6 +43,8 @@ pub struct StuckWait {
 pub struct StateBreak {
     /// Short stable name, part of the signature, such as `irq-state` or `double-free`.
     pub kind: &'static str,
+    /// What it is about, where one kind is about several things: part of the signature too.
+    pub about: Option<String>,
     /// What was found and what was expected.
     pub detail: String,
     /// Who ran.

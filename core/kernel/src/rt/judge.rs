@@ -142,9 +142,15 @@ impl Waits<'_> {
     }
 
     /// Who is to be blamed for a wait that does not end: those who could end it, or, if there is nobody else, the
-    /// waiter itself where it could have.
+    /// waiter itself where it could have. An interrupt that nobody raised is not to blame, but those who raise it are.
     fn blamed(&self, e: &Entity, w: Wait) -> u64 {
-        let needs = self.needed(e, w);
+        let needs = match w.needs {
+            // A lock is not let go because its holder is raised again.
+            Needs::Holders | Needs::All(_) => self.needed(e, w),
+            Needs::Enders | Needs::AnyOf(_) | Needs::Anyone => {
+                self.with_raisers(self.needed(e, w), e.id)
+            }
+        };
         let could = match w.needs {
             Needs::Enders => self.machine.resource(w.res).enders.load(Relaxed),
             Needs::AnyOf(set) => set,
@@ -154,6 +160,21 @@ impl Waits<'_> {
             could & e.id.bit()
         } else {
             needs
+        }
+    }
+
+    /// These, and who raises those of them that are at rest, `but` the waiter itself.
+    fn with_raisers(&self, mut set: u64, but: EntityId) -> u64 {
+        let at_rest = self.at_rest();
+        loop {
+            let raisers = members(set & at_rest)
+                .fold(0, |s, id| s | self.machine.entity(id).raisers())
+                & self.live
+                & !but.bit();
+            if raisers & !set == 0 {
+                return set;
+            }
+            set |= raisers;
         }
     }
 

@@ -325,18 +325,37 @@ impl Machine {
 
     /// Records a broken invariant; each kind once an execution. The execution goes on.
     pub fn state_break(&self, kind: &'static str, detail: impl FnOnce() -> String) {
+        self.broken(kind, None, detail);
+    }
+
+    /// As [`Machine::state_break`], for kinds that are about several things: each of them once an execution.
+    pub fn state_break_about(
+        &self,
+        kind: &'static str,
+        about: String,
+        detail: impl FnOnce() -> String,
+    ) {
+        self.broken(kind, Some(about), detail);
+    }
+
+    fn broken(&self, kind: &'static str, about: Option<String>, detail: impl FnOnce() -> String) {
         if self.tearing_down() {
             return;
         }
         let at = super::in_machine().then(super::current);
         let mut found = self.found();
-        if found.breaks.iter().any(|b| b.kind == kind) {
+        if found
+            .breaks
+            .iter()
+            .any(|b| b.kind == kind && b.about == about)
+        {
             return;
         }
         let detail = detail();
         super::event::state(self, kind, &detail);
         found.breaks.push(StateBreak {
             kind,
+            about,
             detail,
             entity: at.map(|e| e.id),
             site: at.map_or(0, |e| e.site.get()),

@@ -10,6 +10,7 @@ mod cpu;
 mod det;
 mod entity;
 pub(crate) mod event;
+mod fiber;
 mod finding;
 mod ids;
 mod judge;

@@ -23,13 +23,23 @@ const LOOK_AGAIN: Duration = Duration::from_micros(200);
 /// Looks after which a waiter suspects a stop.
 const SUSPECT_AFTER: u32 = 64;
 
+/// A stop that one snapshot showed.
+#[derive(Clone)]
+struct Suspicion {
+    stop: super::Stop,
+    /// The looks of all entities at that time.
+    looks: [u32; MAX_ENTITIES],
+}
+
 /// What OS-thread executions need beside the machine.
 pub(crate) struct Parking {
     buckets: [CachePadded<Bucket>; BUCKETS],
     waits: Mutex<[Option<Wait>; MAX_ENTITIES]>,
     live: AtomicU64,
     /// The stop that each entity saw when it last judged its wait.
-    suspicions: Mutex<Vec<Option<super::Stop>>>,
+    suspicions: Mutex<Vec<Option<Suspicion>>>,
+    /// How often each entity has looked in the wait that it is in.
+    looks: [AtomicU32; MAX_ENTITIES],
     tasks_left: AtomicU64,
     /// Interrupts-off sections and handlers of a CPU exclude each other.
     irq_gates: Vec<CachePadded<AtomicU32>>,
@@ -58,6 +68,7 @@ impl Parking {
             waits: Mutex::new([None; MAX_ENTITIES]),
             live: AtomicU64::new(0),
             suspicions: Mutex::new(vec![None; entities]),
+            looks: [const { AtomicU32::new(0) }; MAX_ENTITIES],
             tasks_left: AtomicU64::new(0),
             irq_gates: (0..cpus).map(|_| CachePadded::default()).collect(),
             irq_pending: (0..entities).map(|_| CachePadded::default()).collect(),
@@ -209,8 +220,9 @@ impl Machine {
             };
             self.parking.waits()[e.id.index()] = Some(wait);
             looks += 1;
+            self.parking.looks[e.id.index()].store(looks, Ordering::Release);
             if looks.is_multiple_of(SUSPECT_AFTER) {
-                self.suspect(e, looks);
+                self.suspect(e);
             }
             backoff.snooze();
         }
@@ -247,13 +259,14 @@ impl Machine {
     pub(crate) fn threads_block(&self, e: &Entity, wait: Wait) {
         let looks = e.looks.get();
         e.looks.set(looks + 1);
+        self.parking.looks[e.id.index()].store(looks, Ordering::Release);
         self.parking.waits()[e.id.index()] = Some(wait);
         match wait.how {
             WaitHow::Spin => spin(looks),
             WaitHow::Sleep | WaitHow::Idle => self.park(wait.res),
         }
         if looks > SUSPECT_AFTER && looks.is_multiple_of(SUSPECT_AFTER) {
-            self.suspect(e, looks);
+            self.suspect(e);
         }
         self.parking.waits()[e.id.index()] = None;
         if self.tearing_down() {
@@ -279,22 +292,32 @@ impl Machine {
         }
     }
 
-    /// Judges a snapshot of all waits. A stop must show twice before it counts, with time between in which the waiter
-    /// looked again at what it waits for: it may have come true since the last look.
-    fn suspect(&self, e: &Entity, looks: u32) {
-        let now = self.judge_snapshot(e);
-        let suspicions = &self.parking.suspicions;
-        let mut suspicions = suspicions.lock();
-        let before = std::mem::replace(&mut suspicions[e.id.index()], now.clone());
-        drop(suspicions);
-        let Some(now) = now else {
+    /// Judges a snapshot of all waits. A stop counts if it shows again after everybody who is stuck has looked again, in
+    /// vain, at what he waits for: it may have come true for one whom the processor has not reached since.
+    fn suspect(&self, e: &Entity) {
+        let looks = std::array::from_fn(|id| self.parking.looks[id].load(Ordering::Acquire));
+        let Some(stop) = self.judge_snapshot(e) else {
+            self.parking.suspicions.lock()[e.id.index()] = None;
             return;
         };
-        if looks > 2 * SUSPECT_AFTER && before.as_ref() == Some(&now) {
-            self.stop(now);
-            return;
+        let mut suspicions = self.parking.suspicions.lock();
+        let slot = &mut suspicions[e.id.index()];
+        let before = match slot {
+            Some(before) if before.stop == stop => before.looks,
+            _ => {
+                *slot = Some(Suspicion { stop, looks });
+                return;
+            }
+        };
+        drop(suspicions);
+        let again = |id: EntityId| {
+            let waits = self.parking.waits()[id.index()].is_some();
+            // Two more: the first may have begun before the snapshot.
+            !waits || looks[id.index()] >= before[id.index()].saturating_add(2)
+        };
+        if members(stop.stuck).all(again) {
+            self.stop(stop);
         }
-        std::thread::sleep(Duration::from_millis(20));
     }
 
     fn judge_snapshot(&self, e: &Entity) -> Option<super::Stop> {

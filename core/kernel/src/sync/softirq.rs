@@ -152,7 +152,13 @@ impl Softirqs {
     pub fn del_timer_sync(&self, rcu: &Rcu, timer: usize) {
         let e = current();
         let t = &self.timers[timer];
+        // With interrupts off around it, as in the kernel: waiting is not using the timer with bottom halves enabled.
+        let were_off = e.irqs_disabled();
+        e.irqs_off_now();
         t.map.touch();
+        if !were_off {
+            e.irqs_on_now();
+        }
         if e.in_hardirq() {
             e.machine().state_break("timer-sync-in-irq", || {
                 format!("{}: del_timer_sync {} in an interrupt", e.name(), t.name)

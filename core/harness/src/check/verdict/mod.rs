@@ -1,9 +1,11 @@
 //! From the findings of a search to a classification one can defend: what it rests on, and within which bounds.
 
 mod blind;
+mod least;
 mod prerequisites;
 
 pub use blind::{Edge, MissingEdge, missing_edges, reporting_annotations};
+pub use least::{Least, Need, least};
 pub use prerequisites::{Prerequisite, prerequisites};
 
 use super::probe::{changing, exhaust, guards_off, probe, with};
@@ -152,13 +154,15 @@ fn every_schedule(litmus: &Litmus, bounds: &Bounds, found: &mut Search) -> Optio
     if found.exhaustive {
         return Some(found.schedules);
     }
-    let mut all = exhaust(litmus, bounds)?;
+    let mut all = exhaust(litmus, bounds);
     confirm::confirm_all(litmus, &mut all);
+    let every = all.is_all().then_some(all.schedules);
     for (signature, f) in all.found {
         found.found.entry(signature).or_insert(f);
     }
     found.faults.extend(all.faults);
-    Some(all.schedules)
+    found.coverage = all.coverage;
+    every
 }
 
 /// Stops that confirm a report are findings like others.
@@ -216,6 +220,9 @@ pub fn in_words(found: &Search, every_schedule: Option<u64>) -> String {
         Some(executions) => format!("every schedule up to equivalence ({executions} executions)"),
         None => format!("{} schedules, a sample", found.schedules),
     };
+    if let (None, Some(coverage)) = (every_schedule, found.coverage) {
+        words += &format!("; the exhaustive search: {coverage}");
+    }
     if found.given_up > 0 {
         words += &format!(", {} of them given up at the step limit", found.given_up);
     }

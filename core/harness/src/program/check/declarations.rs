@@ -11,6 +11,7 @@ use super::super::gfp::GfpBase;
 use super::super::handler::{
     Function, FunctionKind, Irq, Notifier, Shrinker, Softirq, Task, Timer, Work,
 };
+use super::super::property::{Property, What};
 use super::super::table::{Declared, Id};
 use super::super::word::Word;
 use super::super::{At, Name, Program, limits};
@@ -48,6 +49,7 @@ pub fn all_names(program: &Program) -> Vec<(&'static str, &Name, At)> {
     add::<Function>(program, &mut names);
     add::<Shrinker>(program, &mut names);
     add::<Notifier>(program, &mut names);
+    add::<Property>(program, &mut names);
     add::<Irq>(program, &mut names);
     add::<Softirq>(program, &mut names);
     add::<Timer>(program, &mut names);
@@ -83,6 +85,7 @@ pub(super) fn check(program: &Program, problems: &mut Vec<Problem>) {
         )
         .chain(program.mempools.iter().map(|x| instances(x.size, x.at)))
         .chain(program.memcgs.iter().map(memcg))
+        .chain(program.properties.iter().map(|x| property(program, x)))
         .chain(program.devices.iter().map(|x| device(program, x)))
         .chain(program.wbs.iter().map(|x| wb(program, x)))
         .chain(program.inodes.iter().map(|x| exists(program, x.wb, x.at)))
@@ -234,8 +237,41 @@ fn counter(counter: &Counter) -> Checked {
     ))
 }
 
+fn property(program: &Program, property: &Property) -> Checked {
+    if property.never.is_empty() || property.never.len() > limits::TERMS {
+        let label = format!("expected 1 to {}", limits::TERMS);
+        return Err(Problem::new(
+            property.at,
+            format!("{} tests", property.never.len()),
+            label,
+        ));
+    }
+    for test in &property.never {
+        if let Some(event) = test.what.only_at().filter(|event| *event != property.event) {
+            let label = format!("expected `at {}`", event.word());
+            let message = "a test that means nothing there";
+            return Err(Problem::new(property.at, message, label));
+        }
+        match test.what {
+            What::Held(lock) => holdable(get(program, lock, property.at)?, property.at)?,
+            What::In(function) => exists(program, Some(function), property.at)?,
+            What::Gfp(_) | What::Plain(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Somebody can hold it, as far as the lock itself knows.
+fn holdable(lock: &Lock, at: At) -> Checked {
+    if lock.kind.is_held() {
+        return Ok(());
+    }
+    let message = format!("nobody holds `{}`: it is a {}", lock.name, lock.kind.word());
+    Err(Problem::new(at, message, "expected a lock"))
+}
+
 fn memcg(memcg: &Memcg) -> Checked {
-    let most = memcg.limit.unwrap_or(0).max(memcg.usage);
+    let most = memcg.limit.unwrap_or(0).max(memcg.usage).max(memcg.stock);
     if u64::from(most) > limits::ZONE_PAGES {
         let label = format!("expected at most {} pages", limits::ZONE_PAGES);
         return Err(Problem::new(

@@ -11,7 +11,7 @@ use super::super::{At, Block};
 
 impl<'a> Arbitrary<'a> for Stmt {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
-        let op = match u.int_in_range(0..=23)? {
+        let op = match u.int_in_range(0..=25)? {
             0..=4 => Op::Lock(acquire(u)?, Some(u.arbitrary()?)),
             5 => Op::Lock(acquire(u)?, None),
             6 => Op::Unlock {
@@ -38,6 +38,8 @@ impl<'a> Arbitrary<'a> for Stmt {
                 then: u.arbitrary()?,
                 otherwise: Block::default(),
             },
+            18 => Op::Page(u.arbitrary()?, u.arbitrary()?),
+            19 => Op::Mapping(u.arbitrary()?, u.arbitrary()?),
             _ => u.arbitrary()?,
         };
         let at = At::NOWHERE;

@@ -87,6 +87,10 @@ fn rules(u: &mut Unstructured<'_>) -> Result<RulesText> {
     for _ in 0..u.int_in_range(0..=2)? {
         rules.settings.push(setting(u)?);
     }
+    // What a kernel is configured or booted with, whatever its release.
+    if u.ratio(1, 3)? {
+        rules.settings.extend(Setting::switch("cgroup", "v1"));
+    }
     Ok(rules)
 }
 
@@ -197,6 +201,7 @@ fn memory(u: &mut Unstructured<'_>, program: &mut Program) -> Result<()> {
             limit: Some(u.int_in_range(0..=4)?),
             usage: u.int_in_range(0..=4)?,
             moving: u.arbitrary()?,
+            stock: u.int_in_range(0..=2)?,
         })
     })?;
     program.devices = some(u, 1, |u| {
@@ -220,17 +225,46 @@ fn memory(u: &mut Unstructured<'_>, program: &mut Program) -> Result<()> {
             name: Name::default(),
         })
     })?;
+    let attached = u.arbitrary()?;
+    if attached {
+        inode(u, program)?;
+    }
+    let maps_blocks = u.arbitrary()?;
+    if maps_blocks {
+        let body = function(u, FunctionKind::MapBlocks)?;
+        program.functions.0.push(body);
+    }
     program.mappings.0.push(Mapping {
         at: At::NOWHERE,
         name: Name::default(),
-        inode: None,
+        inode: if attached { Some(Id::new(0)) } else { None },
         device: Some(Id::new(0)),
         gfp: None,
         release: Some(Id::new(0)),
-        map_blocks: None,
+        map_blocks: if maps_blocks { Some(Id::new(1)) } else { None },
         may_deadlock: u.ratio(1, 8)?,
     });
     program.pages = some(u, 3, page)?;
+    Ok(())
+}
+
+/// An inode and the wb that its writeback is accounted to.
+fn inode(u: &mut Unstructured<'_>, program: &mut Program) -> Result<()> {
+    let (at, name) = (At::NOWHERE, Name::default);
+    for _ in 0..u.int_in_range(1..=2)? {
+        program.wbs.0.push(Wb {
+            at,
+            name: name(),
+            device: Some(u.arbitrary()?),
+            memcg: Some(u.arbitrary()?),
+        });
+    }
+    program.inodes.0.push(Inode {
+        at,
+        name: name(),
+        wb: Some(Id::new(0)),
+        switching: u.arbitrary()?,
+    });
     Ok(())
 }
 
@@ -330,23 +364,8 @@ fn extras(u: &mut Unstructured<'_>, program: &mut Program) -> Result<()> {
         name: name(),
         size: u.arbitrary()?,
     });
-    program.wbs.0.push(Wb {
-        at,
-        name: name(),
-        device: Some(u.arbitrary()?),
-        memcg: Some(u.arbitrary()?),
-    });
-    program.inodes.0.push(Inode {
-        at,
-        name: name(),
-        wb: Some(u.arbitrary()?),
-        switching: u.arbitrary()?,
-    });
-    for kind in [
-        FunctionKind::Plain,
-        FunctionKind::MapBlocks,
-        FunctionKind::Console,
-    ] {
+    inode(u, program)?;
+    for kind in [FunctionKind::Plain, FunctionKind::Console] {
         program.functions.0.push(function(u, kind)?);
     }
     program.softirqs.0.push(Softirq {

@@ -102,8 +102,8 @@ impl Parser<'_> {
 
     pub(super) fn memcgs(&mut self) -> Parsed<()> {
         let names = self.new_names("the name of a memcg")?;
-        let (mut limit, mut usage, mut moving) = (None, None, None);
-        while let Some((word, at)) = self.attribute(&["limit", "usage", "moving"])? {
+        let (mut limit, mut usage, mut moving, mut stock) = (None, None, None, None);
+        while let Some((word, at)) = self.attribute(&["limit", "usage", "moving", "stock"])? {
             match word {
                 "limit" => {
                     let pages = self.page_count("the limit in pages")?;
@@ -112,6 +112,10 @@ impl Parser<'_> {
                 "usage" => {
                     let pages = self.page_count("pages charged")?;
                     self.once(&mut usage, at, pages)?;
+                }
+                "stock" => {
+                    let pages = self.page_count("pages charged at once")?;
+                    self.once(&mut stock, at, pages)?;
                 }
                 _ => self.once(&mut moving, at, ())?,
             }
@@ -123,6 +127,7 @@ impl Parser<'_> {
                 limit,
                 usage: usage.unwrap_or(0),
                 moving: moving.is_some(),
+                stock: stock.unwrap_or(0),
             });
         }
         Ok(())

@@ -10,6 +10,7 @@ use super::super::handler::{
     Work,
 };
 use super::super::lex::Kind;
+use super::super::property::Property;
 use super::super::table::Declared;
 use super::super::word::Word;
 use super::super::{At, Name, limits};
@@ -46,6 +47,7 @@ pub(super) enum Item {
     Work,
     Task,
     Daemon,
+    Property,
     Schedule,
     Expect,
 }
@@ -77,6 +79,7 @@ const WORDS: &[(Item, &str)] = &[
     (Item::Work, "work"),
     (Item::Task, "task"),
     (Item::Daemon, "daemon"),
+    (Item::Property, "property"),
     (Item::Schedule, "schedule"),
     (Item::Expect, "expect"),
 ];
@@ -120,6 +123,7 @@ impl Item {
             Self::Timer => Some(Timer::WHAT),
             Self::Work => Some(Work::WHAT),
             Self::Task | Self::Daemon => Some(Task::WHAT),
+            Self::Property => Some(Property::WHAT),
         }
     }
 }
@@ -224,6 +228,7 @@ impl Parser<'_> {
             Item::Softirq => self.softirq(),
             Item::Timer => self.timer(),
             Item::Work => self.work(),
+            Item::Property => self.property(),
             Item::Task => self.task(TaskFlags::default()),
             Item::Daemon => self.task(TaskFlags::default().with(TaskFlag::Daemon)),
         }

@@ -13,6 +13,7 @@ mod hints;
 mod items;
 mod names;
 mod ops;
+mod properties;
 mod sections;
 
 use super::error::{Problem, TextError};

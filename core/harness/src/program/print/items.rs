@@ -7,6 +7,7 @@ use super::super::expect::{Expect, ReportExpect, StateExpect, StopExpect};
 use super::super::handler::{Task, TaskFlag};
 use super::super::machine::{Machine, Zone};
 use super::super::op::Body;
+use super::super::property::{Property, Test, What};
 use super::super::rules_text::{RulesText, Setting};
 use super::super::schedule::Schedule;
 use super::super::table::{Declared, Id};
@@ -27,6 +28,13 @@ impl<'p> Printer<'p> {
         self.handlers();
         for task in &program.tasks {
             self.task(task);
+        }
+        if !program.properties.is_empty() {
+            self.gap();
+        }
+        for property in &program.properties {
+            let text = self.property_text(property);
+            self.line(text);
         }
         if let Some(schedule) = &program.schedule {
             self.schedule(schedule);
@@ -230,6 +238,21 @@ impl<'p> Printer<'p> {
         self.body(&head, &task.body);
     }
 
+    fn property_text(&self, property: &Property) -> String {
+        let test = |test: &Test| {
+            let not = if test.negated { "!" } else { "" };
+            match test.what {
+                What::Gfp(flag) => format!("{not}gfp & {}", flag.word()),
+                What::Held(lock) => format!("{not}held {}", self.name(lock)),
+                What::In(function) => format!("{not}in {}", self.name(function)),
+                What::Plain(plain) => format!("{not}{}", plain.word()),
+            }
+        };
+        let tests: Vec<String> = property.never.iter().map(test).collect();
+        let (name, event) = (&property.name, property.event.word());
+        format!("property {name} at {event} never {}", tests.join(" && "))
+    }
+
     fn body(&mut self, head: &str, body: &'p Body) {
         self.gap();
         self.locals = &body.locals;
@@ -375,6 +398,9 @@ fn memcg_text(memcg: &Memcg) -> String {
     }
     if memcg.moving {
         text += " moving";
+    }
+    if memcg.stock > 0 {
+        let _ = write!(text, " stock {}", memcg.stock);
     }
     text
 }

@@ -4,6 +4,7 @@ use super::super::check::{pages_declared, pages_of_machine};
 use super::super::decl::{CompletesIn, Lock, LockKind, PageBit};
 use super::super::gfp::GfpBase;
 use super::super::handler::{Function, FunctionKind, Task, TaskFlags};
+use super::super::property::What;
 use super::super::table::{Declared, Id, Table};
 use super::super::{At, Body, Name, Program, limits};
 use super::{wrap_u8, wrap_u16, wrap_u32};
@@ -40,6 +41,7 @@ fn lengths(program: &mut Program) {
     cut(&mut program.functions);
     cut(&mut program.shrinkers);
     cut(&mut program.notifiers);
+    cut(&mut program.properties);
     cut(&mut program.irqs);
     cut(&mut program.softirqs);
     cut(&mut program.timers);
@@ -118,6 +120,7 @@ fn sizes(program: &mut Program) {
             .map(|limit| wrap_u32(limit, 0, limits::ZONE_PAGES));
         let most = memcg.limit.map_or(limits::ZONE_PAGES, u64::from);
         memcg.usage = wrap_u32(memcg.usage, 0, most);
+        memcg.stock = wrap_u32(memcg.stock, 0, limits::ZONE_PAGES);
     }
     for device in &mut program.devices.0 {
         device.depth = wrap_u16(device.depth, 1, limits::INSTANCES);
@@ -263,4 +266,30 @@ fn handlers(program: &mut Program) {
         task.prio = wrap_u8(task.prio, 0, limits::PRIORITY);
         task.flags = task.flags.known();
     }
+}
+
+/// Tests that mean nothing are dropped, and properties without tests.
+pub(super) fn properties(program: &mut Program) {
+    let mut all = std::mem::take(&mut program.properties.0);
+    for property in &mut all {
+        for test in &mut property.never {
+            test.what = match test.what {
+                What::Held(lock) => What::Held(reduced(program, lock).unwrap_or(lock)),
+                What::In(function) => What::In(reduced(program, function).unwrap_or(function)),
+                other => other,
+            };
+        }
+        let event = property.event;
+        property.never.retain(|test| {
+            let exists = match test.what {
+                What::Held(lock) => program.locks.get(lock).is_some_and(|l| l.kind.is_held()),
+                What::In(function) => program.functions.get(function).is_some(),
+                What::Gfp(_) | What::Plain(_) => true,
+            };
+            exists && test.what.only_at().is_none_or(|only| only == event)
+        });
+        property.never.truncate(limits::TERMS);
+    }
+    all.retain(|property| !property.never.is_empty());
+    program.properties.0 = all;
 }

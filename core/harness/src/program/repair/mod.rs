@@ -19,6 +19,7 @@ pub fn repair(program: &mut Program) {
     declarations::repair(program);
     names::repair(program);
     bodies::repair(program);
+    declarations::properties(program);
 }
 
 /// `value` if it is in range, otherwise a value in range that depends on it.

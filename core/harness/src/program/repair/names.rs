@@ -7,6 +7,7 @@ use super::super::decl::{
     WaitQueue, Wb, Workqueue,
 };
 use super::super::handler::{Function, Irq, Notifier, Shrinker, Softirq, Task, Timer, Work};
+use super::super::property::Property;
 use super::super::table::Declared;
 use super::super::{Name, Program, limits};
 
@@ -34,6 +35,7 @@ pub(super) fn repair(program: &mut Program) {
     unique::<Function>(program, &mut taken, "function");
     unique::<Shrinker>(program, &mut taken, "shrinker");
     unique::<Notifier>(program, &mut taken, "notifier");
+    unique::<Property>(program, &mut taken, "property");
     unique::<Irq>(program, &mut taken, "irq");
     unique::<Softirq>(program, &mut taken, "softirq");
     unique::<Timer>(program, &mut taken, "timer");
