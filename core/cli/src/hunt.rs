@@ -68,7 +68,9 @@ pub fn run(args: &Args) -> ExitCode {
         News::Minimised(signature, path) => {
             bar.suspend(|| say(format_args!("{signature}  {}\n", path.display())));
         }
-        News::Fault(why) => bar.suspend(|| complain(format_args!("ksplat: fault of this tool: {why}"))),
+        News::Fault(why) => {
+            bar.suspend(|| complain(format_args!("ksplat: fault of this tool: {why}")))
+        }
     });
     bar.finish_and_clear();
     let summary = match result {

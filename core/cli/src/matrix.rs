@@ -74,11 +74,16 @@ pub fn run(args: &Args) -> ExitCode {
                 differing += usize::from(!result.differs.is_empty());
                 line[at] = cell(expect, result);
             }
-            say(format_args!("{}\n", row(&program.name.to_string(), &line, &heads)));
+            say(format_args!(
+                "{}\n",
+                row(&program.name.to_string(), &line, &heads)
+            ));
         }
         say(format_args!("\n"));
     }
-    say(format_args!("{cells} cells, {differing} differ from what is expected\n"));
+    say(format_args!(
+        "{cells} cells, {differing} differ from what is expected\n"
+    ));
     if differing == 0 {
         ExitCode::SUCCESS
     } else {
