@@ -63,7 +63,8 @@ pub(crate) fn wants_steps() -> bool {
 /// The execution that runs on this OS thread, if there is one.
 #[inline]
 fn try_active<'a>() -> Option<&'a Active> {
-    // SAFETY: `run_in_shuttle` takes the pointer out again before what it points to goes.
+    // SAFETY: `run_in_shuttle` takes the pointer out again before what it points to goes; where shuttle gives an
+    // execution up and leaks that frame, nobody looks until a new execution begins, which takes it out too.
     unsafe { ACTIVE.get().as_ref() }
 }
 
@@ -316,6 +317,8 @@ impl<S: Strategy> Scheduler for StrategyScheduler<S> {
                 state: ended.state,
             });
         }
+        // Where shuttle gave an execution up, its stacks went without unwinding.
+        ACTIVE.set(std::ptr::null());
         WANTS_STEPS.set(false);
         if self.strategy.finished() {
             return None;
