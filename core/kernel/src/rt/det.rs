@@ -223,7 +223,7 @@ impl Machine {
     fn after_end(&self, candidates: u64) {
         match self.runtime.get() {
             Runtime::Deterministic => self.decide(None, candidates),
-            Runtime::Shuttle => super::shuttle::publish(self, candidates),
+            Runtime::Shuttle => super::shuttle::publish(candidates),
             Runtime::Threads => {}
         }
     }

@@ -98,6 +98,8 @@ pub struct Entity {
     pub(crate) times: u16,
     /// On a CPU with other entities: then preemption and interrupts are decisions.
     pub(crate) shares_cpu: bool,
+    /// Whether the machine records, where each event looks.
+    pub(crate) recording: Cell<bool>,
     pub(crate) machine: Cell<*const Machine>,
     /// The task whose CPU this interrupt handler borrowed.
     pub(crate) host: Cell<Option<EntityId>>,
@@ -159,6 +161,7 @@ impl Entity {
             spec_pf: spec.pf,
             times: spec.times,
             shares_cpu,
+            recording: Cell::new(false),
             machine: Cell::new(std::ptr::null()),
             host: Cell::new(None),
             below: Cell::new(None),
@@ -184,8 +187,9 @@ impl Entity {
     }
 
     /// Back to how every execution starts.
-    pub(crate) fn reset(&self, machine: *const Machine) {
+    pub(crate) fn reset(&self, machine: &Machine) {
         self.machine.set(machine);
+        self.recording.set(machine.recording());
         self.host.set(None);
         self.below.set(None);
         self.preempt.set(0);
@@ -208,6 +212,7 @@ impl Entity {
     }
 
     /// Which entity this is.
+    #[inline]
     #[must_use]
     pub const fn id(&self) -> EntityId {
         self.id
@@ -244,6 +249,7 @@ impl Entity {
     }
 
     /// Whether this context may not sleep (`in_atomic()` or interrupts off).
+    #[inline]
     #[must_use]
     pub fn atomic(&self) -> bool {
         self.preempt.get() != 0 || self.irqs_off.get() || self.bh.get() != 0 && !self.machine().rt()
@@ -286,6 +292,7 @@ impl Entity {
     }
 
     /// The machine it runs on.
+    #[inline]
     #[must_use]
     pub fn machine(&self) -> &Machine {
         let machine = self.machine.get();
@@ -298,6 +305,7 @@ impl Entity {
     }
 
     /// The entity whose `task_struct` is in force: the interrupted task for an interrupt handler, itself otherwise.
+    #[inline]
     #[must_use]
     pub fn task(&self) -> &Self {
         match self.host.get() {
@@ -449,6 +457,7 @@ pub fn current() -> Current {
 }
 
 /// Whether an entity runs on this OS thread.
+#[inline]
 #[must_use]
 pub fn in_machine() -> bool {
     !CURRENT.get().is_null()

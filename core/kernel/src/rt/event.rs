@@ -192,7 +192,7 @@ pub fn record(kind: EventKind, text: impl FnOnce() -> String) {
 /// As [`record`], of this entity, which is the running one.
 #[inline]
 pub(crate) fn say(e: &Entity, kind: EventKind, text: impl FnOnce() -> String) {
-    if e.machine().recording() {
+    if e.recording.get() {
         emit(e, kind, About::NOTHING, &text());
     }
 }
@@ -200,7 +200,7 @@ pub(crate) fn say(e: &Entity, kind: EventKind, text: impl FnOnce() -> String) {
 /// Records a bare fact, if the machine records.
 #[inline]
 pub(crate) fn fact(e: &Entity, fact: Fact, res: ResId, set: u64) {
-    if e.machine().recording() {
+    if e.recording.get() {
         emit(e, EventKind::Fact, About::new(fact, res, set), "");
     }
 }
@@ -223,7 +223,7 @@ pub(crate) fn tell(
     set: u64,
     text: impl FnOnce() -> String,
 ) {
-    if e.machine().recording() {
+    if e.recording.get() {
         emit(e, kind, About::new(fact, res, set), &text());
     }
 }
@@ -251,7 +251,7 @@ fn emit(e: &Entity, kind: EventKind, about: About, text: &str) {
 }
 
 pub(crate) fn blocked(e: &Entity, wait: Wait) {
-    if !e.machine().recording() {
+    if !e.recording.get() {
         return;
     }
     let m = e.machine();

@@ -14,6 +14,7 @@ impl EntityId {
     ///
     /// # Panics
     /// If `index` is not below [`MAX_ENTITIES`].
+    #[inline]
     #[must_use]
     pub fn new(index: usize) -> Self {
         assert!(
@@ -24,12 +25,14 @@ impl EntityId {
     }
 
     /// Its index.
+    #[inline]
     #[must_use]
     pub const fn index(self) -> usize {
         self.0 as usize
     }
 
     /// The set that holds only this entity.
+    #[inline]
     #[must_use]
     pub const fn bit(self) -> u64 {
         1 << self.0
@@ -42,6 +45,7 @@ pub struct CpuId(pub u8);
 
 impl CpuId {
     /// Its index.
+    #[inline]
     #[must_use]
     pub const fn index(self) -> usize {
         self.0 as usize
@@ -57,12 +61,14 @@ impl ResId {
     pub const NONE: Self = Self(u32::MAX);
 
     /// The interrupt and preemption state of a CPU, which operations of kind `Cpu` touch.
+    #[inline]
     #[must_use]
     pub const fn cpu(cpu: CpuId) -> Self {
         Self(cpu.0 as u32)
     }
 
     /// Its index, in the order of creation.
+    #[inline]
     #[must_use]
     pub const fn index(self) -> usize {
         self.0 as usize

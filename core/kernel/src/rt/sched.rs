@@ -52,7 +52,7 @@ impl Machine {
     }
 
     /// As [`Machine::point`], where [`Sim::plain`](super::sim::Sim::plain) does not hold.
-    #[cold]
+    #[inline(never)]
     fn point_special(&self, e: &Entity, op: Op) {
         if !self.simulated.get() {
             self.threads_point(e);
@@ -115,6 +115,7 @@ impl Machine {
     }
 
     /// As [`Machine::decide`], where [`Sim::plain`](super::sim::Sim::plain) holds.
+    #[inline(never)]
     fn decide_plainly(&self, from: &Entity, candidates: u64) {
         let me = from.id;
         let next = if candidates & (candidates - 1) == 0 {
@@ -162,6 +163,7 @@ impl Machine {
     fn choose_next(&self, from: Option<&Entity>, candidates: u64) -> EntityId {
         let current = from.map(|e| e.id).filter(|id| candidates & id.bit() != 0);
         if self.runtime.get() == Runtime::Shuttle {
+            let from = from.expect("under shuttle a running entity gives way");
             return super::shuttle::choose_next(self, from, current, candidates);
         }
         if self.sim.wants_steps.get() {
@@ -274,21 +276,22 @@ impl Machine {
     }
 
     /// The chosen entity gets its CPU.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn enter(&self, id: EntityId) {
+        let e = self.entity(id);
         let other = self.sim.running.replace(Some(id)) != Some(id);
-        if self.recording() && (other || self.gave_cpu(id)) {
+        if e.recording.get() && (other || self.gave_cpu(id)) {
             super::event::runs(self, id);
         }
-        if self.sim.looked.get() & id.bit() == 0 {
+        if self.sim.looked.get() != 0 && self.sim.looked.get() & id.bit() == 0 {
             self.sim.looked.set(0);
         }
-        let e = self.entity(id);
         if e.shares_cpu {
             self.enter_cpu(e);
         }
     }
 
+    #[inline(never)]
     fn enter_cpu(&self, e: &Entity) {
         let id = e.id;
         let cpu = self.cpu(e.cpu);
@@ -342,9 +345,14 @@ impl Machine {
     /// Somebody changed what others may look at. `lasting`: more than a lock taken or given back.
     #[inline]
     pub fn changed(&self, e: &Entity, lasting: bool) {
-        if !self.simulated.get() {
-            return;
+        if self.simulated.get() {
+            self.note_change(e, lasting);
         }
+    }
+
+    /// As [`Machine::changed`], in simulation.
+    #[inline]
+    pub(crate) fn note_change(&self, e: &Entity, lasting: bool) {
         self.sim.changes.set(self.sim.changes.get() + 1);
         e.changes.set(e.changes.get() + 1);
         e.effects.set(e.effects.get() + u64::from(lasting));

@@ -28,6 +28,8 @@ pub(crate) struct Sim {
     world: Cell<Option<*const dyn World>>,
     /// Changes that anybody made so far.
     pub(crate) changes: Cell<u64>,
+    /// Retry loops that wait for anything to change.
+    pub(crate) retrying: Cell<u64>,
     /// Entities that sleep for a bounded time: ready, but in nobody's way.
     pub(crate) napping: Cell<u64>,
     /// Retry loops for memory that looked since anybody else last ran: see `Machine::last_look`.
@@ -98,6 +100,7 @@ impl Sim {
             cpu_changed: Cell::new(false),
             world: Cell::new(None),
             changes: Cell::new(0),
+            retrying: Cell::new(0),
             napping: Cell::new(0),
             looked: Cell::new(0),
             resume: Cell::new(None),
@@ -162,6 +165,7 @@ impl Machine {
         sim.touched.set(false);
         sim.cpu_changed.set(false);
         sim.changes.set(0);
+        sim.retrying.set(0);
         sim.napping.set(0);
         // SAFETY: no execution is running.
         unsafe { (*sim.made.get()).clear() };

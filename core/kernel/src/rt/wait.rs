@@ -87,17 +87,25 @@ impl Machine {
         }
     }
 
+    /// As [`Machine::wake`] by `e`, which runs, where `waiting` wait for the resource.
+    #[inline]
+    pub(crate) fn wake_from(&self, e: &Entity, res: ResId, waiting: u64) {
+        super::event::fact(e, Fact::Wakes, res, 0);
+        self.sim.ready.set(self.sim.ready.get() | waiting);
+        self.note_change(e, false);
+    }
+
     /// Retry loops look again at what they wait for.
     #[inline]
     pub(crate) fn wake_retries(&self) {
-        let waiting = self.resource(self.anything).waiters.load(Relaxed);
-        if waiting != 0 {
-            self.wake_retries_now(waiting);
+        if self.sim.retrying.get() != 0 {
+            self.wake_retries_now();
         }
     }
 
     #[cold]
-    fn wake_retries_now(&self, waiting: u64) {
+    fn wake_retries_now(&self) {
+        let waiting = self.sim.retrying.get();
         super::event::fact_of_current(self, Fact::Wakes, self.anything, 0);
         self.sim.ready.set(self.sim.ready.get() | waiting);
     }
@@ -137,11 +145,14 @@ impl Entity {
         };
         self.point(super::op::OpKind::Yield, ResId::NONE);
         if *last == Some(now()) {
+            let retrying = &m.sim.retrying;
+            retrying.set(retrying.get() | self.id.bit());
             self.block(Wait {
                 res: m.anything,
                 how: WaitHow::Spin,
                 needs: Needs::Anyone,
             });
+            retrying.set(retrying.get() & !self.id.bit());
         }
         *last = Some(now());
     }

@@ -232,13 +232,13 @@ impl Consoles {
             trylock: true,
             ..Acquire::default()
         };
-        lockdep::acquire(e, self.legacy, anywhere);
+        lockdep::acquire(e.machine(), e, self.legacy, anywhere);
         r.holders.fetch_or(e.id().bit(), SeqCst);
         fact(e, Fact::Gets, self.writing, SHARED);
         write();
         r.holders.fetch_and(!e.id().bit(), SeqCst);
         fact(e, Fact::Gives, self.writing, SHARED);
-        lockdep::release(e, self.legacy);
+        lockdep::release(e.machine(), e, self.legacy);
         self.owner.release();
         self.printing.fetch_and(!e.id().bit(), SeqCst);
         m.changed(e, false);

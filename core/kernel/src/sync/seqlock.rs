@@ -95,7 +95,7 @@ impl Seqlock {
             });
         }
         // lockdep hears of it before the count is odd (`41b43b6c6e30`).
-        lockdep::acquire(e, self.map, Acquire::default());
+        lockdep::acquire(e.machine(), e, self.map, Acquire::default());
         e.point(OpKind::Store, self.res);
         record(EventKind::Lock, || {
             format!("write_seqcount_begin {}", m.resource(self.res).name())
@@ -133,7 +133,7 @@ impl Seqlock {
         record(EventKind::Unlock, || {
             format!("write_seqcount_end {}", r.name())
         });
-        lockdep::release(e, self.map);
+        lockdep::release(e.machine(), e, self.map);
         if !e.drop_shared(self.res) {
             m.state_break("seqcount-not-written", || {
                 format!(

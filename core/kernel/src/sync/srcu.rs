@@ -54,7 +54,7 @@ impl Srcu {
             read: Read::Recursive,
             ..Acquire::default()
         };
-        lockdep::acquire(&e, self.map, how);
+        lockdep::acquire(e.machine(), &e, self.map, how);
         if self.depth[e.id().index()].fetch_add(1, SeqCst) == 0 {
             self.readers.fetch_or(e.id().bit(), SeqCst);
         }
@@ -71,7 +71,7 @@ impl Srcu {
         record(EventKind::Unlock, || {
             format!("srcu_read_unlock {}", m.resource(self.res).name())
         });
-        lockdep::release(&e, self.map);
+        lockdep::release(e.machine(), &e, self.map);
         let depth = &self.depth[e.id().index()];
         let before = depth.load(SeqCst);
         if before == 0 {

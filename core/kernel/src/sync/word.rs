@@ -40,6 +40,7 @@ impl Mode {
 }
 
 /// Whether the lock can be taken now.
+#[inline]
 fn available(r: &Resource, mode: Mode) -> bool {
     let state = r.state.load(Relaxed);
     match mode {
@@ -51,8 +52,7 @@ fn available(r: &Resource, mode: Mode) -> bool {
 
 /// Takes the lock, waiting as long as it takes.
 #[inline]
-pub(crate) fn take(e: &Entity, res: ResId, mode: Mode, spin: bool) {
-    let m = e.machine();
+pub(crate) fn take(m: &Machine, e: &Entity, res: ResId, mode: Mode, spin: bool) {
     if !m.simulated() {
         return take_on_threads(m, e, res, mode, spin);
     }
@@ -146,7 +146,7 @@ fn own(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: Mode) {
     }
     e.count_held(1);
     fact(e, Fact::Gets, res, mode.code());
-    m.changed(e, false);
+    m.note_change(e, false);
 }
 
 fn own_shared(m: &Machine, e: &Entity, r: &Resource, res: ResId) {
@@ -162,8 +162,7 @@ fn own_shared(m: &Machine, e: &Entity, r: &Resource, res: ResId) {
 
 /// Releases the lock. False if the entity does not hold it in this way: nothing happened then.
 #[inline]
-pub(crate) fn release(e: &Entity, res: ResId, mode: Mode) -> bool {
-    let m = e.machine();
+pub(crate) fn release(m: &Machine, e: &Entity, res: ResId, mode: Mode) -> bool {
     let r = m.resource(res);
     if m.simulated() {
         release_simulated(m, e, r, res, mode)
@@ -185,9 +184,10 @@ fn release_simulated(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: Mo
     }
     e.count_held(-1);
     fact(e, Fact::Gives, res, mode.code());
-    m.changed(e, false);
-    if r.state.load(Relaxed) == 0 && (r.waiters.load(Relaxed) | r.read_waiters.load(Relaxed)) != 0 {
-        m.wake(res);
+    m.note_change(e, false);
+    let waiting = r.waiters.load(Relaxed) | r.read_waiters.load(Relaxed);
+    if waiting != 0 && r.state.load(Relaxed) == 0 {
+        m.wake_from(e, res, waiting);
     }
     true
 }
