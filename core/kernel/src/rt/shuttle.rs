@@ -5,10 +5,11 @@
 
 use super::entity::{Entity, set_current};
 use super::finding::{End, Outcome};
-use super::ids::{EntityId, members};
+use super::ids::EntityId;
 use super::machine::{Machine, Runtime, World};
 use super::op::Op;
 use super::sched::{pick_step, unwind};
+use super::set::{EntitySet, MAX_ENTITIES, members};
 use super::strategy::{Ending, Standing, Strategy};
 use shuttle_engine::runtime::execution::ExecutionState;
 use shuttle_engine::runtime::task::{Task, TaskId};
@@ -27,11 +28,11 @@ struct Active {
     tasks: Vec<TaskId>,
     main: TaskId,
     /// Entities that shuttle may choose.
-    published: u64,
+    published: EntitySet,
     /// Entities whose shuttle task has not ended.
-    open: u64,
+    open: EntitySet,
     /// The decision that the next entity to run was chosen in.
-    candidates: u64,
+    candidates: EntitySet,
     current: Option<EntityId>,
 }
 
@@ -106,8 +107,12 @@ pub fn run_in_shuttle(machine: &Machine, world: &dyn World) -> Outcome {
     machine.outcome()
 }
 
-fn members_mask(n: usize) -> u64 {
-    if n == 64 { u64::MAX } else { (1 << n) - 1 }
+fn members_mask(n: usize) -> EntitySet {
+    if n == MAX_ENTITIES {
+        EntitySet::MAX
+    } else {
+        (1 << n) - 1
+    }
 }
 
 #[track_caller]
@@ -176,7 +181,7 @@ fn release_all(machine: &Machine) {
 }
 
 /// Makes shuttle's runnable set equal to `set`.
-fn sync(set: u64) {
+fn sync(set: EntitySet) {
     with_active(|a| {
         let changed = a.published ^ set;
         if changed == 0 {
@@ -197,7 +202,7 @@ fn sync(set: u64) {
 }
 
 /// Shows shuttle who may run; whoever it chooses finds the decision here.
-pub(crate) fn publish(machine: &Machine, candidates: u64) {
+pub(crate) fn publish(machine: &Machine, candidates: EntitySet) {
     let _ = machine;
     sync(candidates);
     with_active(|a| {
@@ -211,7 +216,7 @@ pub(crate) fn choose_next(
     m: &Machine,
     from: Option<&Entity>,
     current: Option<EntityId>,
-    candidates: u64,
+    candidates: EntitySet,
 ) -> EntityId {
     let from = from.expect("under shuttle a running entity gives way");
     sync(candidates);
@@ -275,7 +280,7 @@ fn pick(strategy: &mut impl Strategy, a: &Active, runnable: &[&Task]) -> Option<
     let decision = machine.decision(a.candidates, a.current);
     let picked = if WANTS_STEPS.get() {
         pick_step(strategy, decision)
-    } else if decision.len() > 1 {
+    } else if decision.is_open() {
         strategy.pick(&decision)
     } else {
         decision.nth(0)
