@@ -1,7 +1,7 @@
 //! PCT: probabilistic concurrency testing (Burckhardt, Kothari, Musuvathi, Nagarakatte, ASPLOS 2010).
 
 use super::rng::Rng;
-use ksplat_kernel::rt::{Decision, EntityId, MAX_ENTITIES, OpKind, Strategy, members};
+use ksplat_kernel::rt::{Decision, EntityId, EntitySet, MAX_ENTITIES, OpKind, Strategy, members};
 
 /// Decisions assumed for the first execution.
 const FIRST_ESTIMATE: u32 = 64;
@@ -39,7 +39,7 @@ impl Pct {
         }
     }
 
-    fn highest(&self, candidates: u64) -> EntityId {
+    fn highest(&self, candidates: EntitySet) -> EntityId {
         members(candidates)
             .max_by_key(|e| self.priority[e.index()])
             .unwrap_or(EntityId::new(0))
