@@ -21,6 +21,8 @@ pub struct Pct {
     changes: Vec<u32>,
     /// Higher runs first; random ones are at least `1 << 32`, those of the fallen below.
     priority: [u64; MAX_ENTITIES],
+    /// Entities that have a priority.
+    drawn: EntitySet,
     lowest: u64,
 }
 
@@ -35,6 +37,7 @@ impl Pct {
             decisions: 0,
             changes: Vec::with_capacity(depth as usize),
             priority: [0; MAX_ENTITIES],
+            drawn: 0,
             lowest: 0,
         }
     }
@@ -59,9 +62,7 @@ impl Strategy for Pct {
         }
         self.decisions = 0;
         self.lowest = 1 << 32;
-        for p in &mut self.priority {
-            *p = self.rng.next() | 1 << 32;
-        }
+        self.drawn = 0;
         self.changes.clear();
         for _ in 1..self.depth {
             self.changes.push(self.rng.below(self.estimate));
@@ -70,6 +71,10 @@ impl Strategy for Pct {
     }
 
     fn pick(&mut self, decision: &Decision<'_>) -> EntityId {
+        for e in members(decision.candidates & !self.drawn) {
+            self.priority[e.index()] = self.rng.next() | 1 << 32;
+        }
+        self.drawn |= decision.candidates;
         let yielding = |e: EntityId| decision.op(e).kind == OpKind::Yield;
         if let Some(current) = decision.current.filter(|&c| yielding(c)) {
             self.demote(current);
