@@ -3,10 +3,11 @@
 use super::ids::{CpuId, EntityId, ResId};
 use super::machine::Machine;
 use super::op::{Op, OpKind};
+use super::set::{AtomicSet, EntitySet};
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::marker::PhantomData;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 /// What an entity is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,11 +75,11 @@ pub enum Needs {
     /// Every holder of the resource must let go.
     Holders,
     /// All of these entities must get further (the readers before a grace period).
-    All(u64),
+    All(EntitySet),
     /// Any of the resource's enders will do.
     Enders,
     /// Any of these entities will do.
-    AnyOf(u64),
+    AnyOf(EntitySet),
     /// Any other entity whatsoever: a retry loop that looks at shared state.
     Anyone,
 }
@@ -90,6 +91,7 @@ pub enum Needs {
 #[repr(align(128))]
 pub struct Entity {
     pub(crate) id: EntityId,
+    pub(crate) bit: EntitySet,
     pub(crate) cpu: CpuId,
     pub(crate) kind: EntityKind,
     pub(crate) prio: u8,
@@ -119,7 +121,7 @@ pub struct Entity {
     /// Firings still to come (interrupts); nonzero while there is something to do (softirqs).
     pub(crate) pending: Cell<u16>,
     /// Who may raise it (interrupts and softirqs), one bit an entity.
-    pub(crate) raisers: AtomicU64,
+    pub(crate) raisers: AtomicSet,
     /// Changes it made that others can see; those among them that outlast the operation.
     pub(crate) changes: Cell<u64>,
     pub(crate) effects: Cell<u64>,
@@ -154,6 +156,7 @@ impl Entity {
     pub(crate) fn new(id: EntityId, spec: &EntitySpec, shares_cpu: bool) -> Self {
         Self {
             id,
+            bit: id.bit(),
             cpu: spec.cpu,
             kind: spec.kind,
             prio: spec.prio,
@@ -174,7 +177,7 @@ impl Entity {
             rcu: Cell::new(0),
             pf: Cell::new(0),
             pending: Cell::new(0),
-            raisers: AtomicU64::new(0),
+            raisers: AtomicSet::default(),
             changes: Cell::new(0),
             effects: Cell::new(0),
             shared_holds: RefCell::new(Vec::with_capacity(8)),
@@ -216,6 +219,13 @@ impl Entity {
     #[must_use]
     pub const fn id(&self) -> EntityId {
         self.id
+    }
+
+    /// The set that holds only this entity.
+    #[inline]
+    #[must_use]
+    pub const fn bit(&self) -> EntitySet {
+        self.bit
     }
 
     /// The CPU it is pinned to.
@@ -275,7 +285,7 @@ impl Entity {
 
     /// Who may raise this interrupt or softirq; nobody where it comes by itself only.
     #[must_use]
-    pub fn raisers(&self) -> u64 {
+    pub fn raisers(&self) -> EntitySet {
         self.raisers.load(Relaxed)
     }
 

@@ -1,7 +1,7 @@
 //! Small integer names of what a machine consists of.
 
-/// Most entities (tasks and interrupt handlers) that one machine can have: sets of them are words.
-pub const MAX_ENTITIES: usize = 64;
+use super::set::{EntitySet, MAX_ENTITIES};
+
 /// Most virtual CPUs that one machine can have.
 pub const MAX_CPUS: usize = 16;
 
@@ -34,10 +34,21 @@ impl EntityId {
     /// The set that holds only this entity.
     #[inline]
     #[must_use]
-    pub const fn bit(self) -> u64 {
-        1 << self.0
+    pub const fn bit(self) -> EntitySet {
+        BITS[self.0 as usize % MAX_ENTITIES]
     }
 }
+
+/// The bit of each entity: wide shifts cost more than a look.
+static BITS: [EntitySet; MAX_ENTITIES] = {
+    let mut bits = [1; MAX_ENTITIES];
+    let mut i = 1;
+    while i < MAX_ENTITIES {
+        bits[i] = bits[i - 1] << 1;
+        i += 1;
+    }
+    bits
+};
 
 /// A virtual CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,16 +84,4 @@ impl ResId {
     pub const fn index(self) -> usize {
         self.0 as usize
     }
-}
-
-/// The members of an entity set, lowest id first.
-pub fn members(mut set: u64) -> impl Iterator<Item = EntityId> {
-    std::iter::from_fn(move || {
-        if set == 0 {
-            return None;
-        }
-        let id = set.trailing_zeros() as u8;
-        set &= set - 1;
-        Some(EntityId(id))
-    })
 }

@@ -8,6 +8,7 @@ use super::finding::End;
 use super::ids::EntityId;
 use super::machine::{Machine, Runtime};
 use super::op::Op;
+use super::set::EntitySet;
 use super::sim::Made;
 use super::strategy::{Decision, Ending, Standing, Step, Strategy};
 
@@ -16,7 +17,7 @@ pub(crate) struct TornDown;
 
 impl Machine {
     #[inline]
-    pub(crate) fn candidates(&self) -> u64 {
+    pub(crate) fn candidates(&self) -> EntitySet {
         let set = self.sim.ready.get() & self.sim.allowed.get();
         if self.sim.prio.get() {
             self.highest_prio(set)
@@ -35,7 +36,7 @@ impl Machine {
         }
         self.count_step(e, op);
         let candidates = sim.ready.get() & sim.allowed.get();
-        if candidates != e.id.bit() {
+        if candidates != e.bit {
             self.decide_plainly(e, candidates);
         }
     }
@@ -60,7 +61,7 @@ impl Machine {
         }
         self.count_step(e, op);
         let candidates = self.candidates();
-        if candidates != e.id.bit() || self.sim.wants_steps.get() {
+        if candidates != e.bit || self.sim.wants_steps.get() {
             self.decide(Some(e), candidates);
         }
     }
@@ -71,7 +72,7 @@ impl Machine {
     }
 
     /// These entities stand before something that is no longer to be had.
-    pub(crate) fn not_ready(&self, set: u64) {
+    pub(crate) fn not_ready(&self, set: EntitySet) {
         self.sim.ready.set(self.sim.ready.get() & !set);
     }
 
@@ -85,7 +86,7 @@ impl Machine {
     }
 
     /// Chooses among the candidates and lets the chosen one run. Returns when `from` runs again.
-    pub(crate) fn decide(&self, from: Option<&Entity>, candidates: u64) {
+    pub(crate) fn decide(&self, from: Option<&Entity>, candidates: EntitySet) {
         if self.runtime.get() == Runtime::Shuttle {
             let from = from.expect("under shuttle a running entity gives way");
             super::shuttle::decide(self, from, candidates);
@@ -113,7 +114,7 @@ impl Machine {
 
     /// [`Machine::decide`] for an entity that gives way, the short way where there is one.
     #[inline]
-    pub(crate) fn decide_from(&self, from: &Entity, candidates: u64) {
+    pub(crate) fn decide_from(&self, from: &Entity, candidates: EntitySet) {
         if self.sim.plain.get() {
             self.decide_plainly(from, candidates);
         } else {
@@ -123,17 +124,17 @@ impl Machine {
 
     /// As [`Machine::decide`], where [`Sim::plain`](super::sim::Sim::plain) holds.
     #[inline(never)]
-    fn decide_plainly(&self, from: &Entity, candidates: u64) {
+    fn decide_plainly(&self, from: &Entity, candidates: EntitySet) {
         let me = from.id;
         let next = if candidates & (candidates - 1) == 0 {
             EntityId(candidates.trailing_zeros() as u8)
         } else {
-            let current = (candidates & me.bit() != 0).then_some(me);
+            let current = (candidates & from.bit != 0).then_some(me);
             let decision = Decision {
                 candidates,
                 current,
                 next: self.sim.next_ops(),
-                state: Standing::default(),
+                state: &Standing::NONE,
             };
             let picked = self.sim.with_strategy(|s| pick(s, &decision));
             self.record_pick(candidates, current, picked);
@@ -153,7 +154,7 @@ impl Machine {
         }
     }
 
-    fn choose_next(&self, from: Option<&Entity>, candidates: u64) -> EntityId {
+    fn choose_next(&self, from: Option<&Entity>, candidates: EntitySet) -> EntityId {
         let current = from.map(|e| e.id).filter(|id| candidates & id.bit() != 0);
         if self.sim.wants_steps.get() {
             return self.ask_for_step(candidates, current);
@@ -165,7 +166,7 @@ impl Machine {
     }
 
     /// As [`Machine::ask`], for a strategy that wants to see every transition.
-    fn ask_for_step(&self, candidates: u64, current: Option<EntityId>) -> EntityId {
+    fn ask_for_step(&self, candidates: EntitySet, current: Option<EntityId>) -> EntityId {
         let decision = self.decision(candidates, current);
         let picked = self.sim.with_strategy(|s| pick_step(s, decision));
         if candidates & (candidates - 1) != 0 {
@@ -176,11 +177,15 @@ impl Machine {
 
     /// A decision, or a transition that leaves none, as strategies see it.
     #[inline]
-    pub(crate) fn decision(&self, candidates: u64, current: Option<EntityId>) -> Decision<'_> {
+    pub(crate) fn decision(
+        &self,
+        candidates: EntitySet,
+        current: Option<EntityId>,
+    ) -> Decision<'_> {
         let state = if self.sim.wants_steps.get() {
-            self.standing()
+            self.sim.show(self.standing())
         } else {
-            Standing::default()
+            &Standing::NONE
         };
         Decision {
             candidates,
@@ -221,7 +226,7 @@ impl Machine {
     }
 
     /// Asks the strategy and records its choice.
-    pub(crate) fn ask(&self, candidates: u64, current: Option<EntityId>) -> EntityId {
+    pub(crate) fn ask(&self, candidates: EntitySet, current: Option<EntityId>) -> EntityId {
         let decision = self.decision(candidates, current);
         let picked = self.sim.with_strategy(|s| pick(s, &decision));
         self.record_pick(candidates, current, picked);
@@ -230,7 +235,12 @@ impl Machine {
 
     /// Records who was picked.
     #[inline]
-    pub(crate) fn record_pick(&self, candidates: u64, current: Option<EntityId>, picked: EntityId) {
+    pub(crate) fn record_pick(
+        &self,
+        candidates: EntitySet,
+        current: Option<EntityId>,
+        picked: EntityId,
+    ) {
         self.sim.record(Made::Pick {
             candidates,
             current,
@@ -300,8 +310,8 @@ impl Machine {
     pub(crate) fn finish(&self, e: &Entity) {
         e.active.set(false);
         let cpu = self.cpu(e.cpu);
-        if cpu.irq_stack.get() & e.id.bit() != 0 {
-            cpu.irq_stack.set(cpu.irq_stack.get() & !e.id.bit());
+        if cpu.irq_stack.get() & e.bit != 0 {
+            cpu.irq_stack.set(cpu.irq_stack.get() & !e.bit);
             cpu.irq_top.set(e.below.take());
             e.irqs_off.set(false);
             e.preempt.set(0);
@@ -319,11 +329,11 @@ impl Machine {
         }
         if e.kind.is_raised() {
             if e.pending.get() == 0 {
-                self.sim.ready.set(self.sim.ready.get() & !e.id.bit());
+                self.sim.ready.set(self.sim.ready.get() & !e.bit);
             }
         } else {
-            self.sim.live.set(self.sim.live.get() & !e.id.bit());
-            self.sim.ready.set(self.sim.ready.get() & !e.id.bit());
+            self.sim.live.set(self.sim.live.get() & !e.bit);
+            self.sim.ready.set(self.sim.ready.get() & !e.bit);
         }
         if e.shares_cpu {
             self.recompute(e.cpu);
@@ -356,7 +366,7 @@ impl Machine {
             || self
                 .entities
                 .iter()
-                .any(|e| e.kind == EntityKind::Task && live & e.id.bit() != 0)
+                .any(|e| e.kind == EntityKind::Task && live & e.bit != 0)
     }
 }
 
@@ -373,7 +383,7 @@ pub(crate) fn pick(strategy: &mut dyn Strategy, decision: &Decision<'_>) -> Enti
 
 /// Who goes on, with the strategy asked if there is something to decide and told in any case.
 pub(crate) fn pick_step(strategy: &mut dyn Strategy, decision: Decision<'_>) -> EntityId {
-    let picked = if decision.len() > 1 {
+    let picked = if decision.is_open() {
         pick(strategy, &decision)
     } else {
         decision.nth(0)

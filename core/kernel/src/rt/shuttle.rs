@@ -6,10 +6,11 @@
 
 use super::entity::{Entity, set_current};
 use super::finding::{End, Outcome};
-use super::ids::{EntityId, members};
+use super::ids::EntityId;
 use super::machine::{Machine, Runtime, World};
 use super::op::Op;
 use super::sched::{pick_step, unwind};
+use super::set::{EntitySet, MAX_ENTITIES, members};
 use super::strategy::{Ending, Standing, Strategy};
 use shuttle_engine::runtime::execution::ExecutionState;
 use shuttle_engine::runtime::task::{Task, TaskId};
@@ -30,11 +31,11 @@ struct Active {
     /// A [`StrategyScheduler`] decides: it knows the candidates, nobody has to be blocked in shuttle's eyes for it.
     knows: bool,
     /// Entities that shuttle may choose, where the scheduler does not know the candidates.
-    published: Cell<u64>,
+    published: Cell<EntitySet>,
     /// Entities whose shuttle task has not ended.
-    open: Cell<u64>,
+    open: Cell<EntitySet>,
     /// The decision that the next entity to run was chosen in; no candidates before the first one.
-    candidates: Cell<u64>,
+    candidates: Cell<EntitySet>,
     current: Cell<Option<EntityId>>,
 }
 
@@ -134,8 +135,12 @@ pub fn run_in_shuttle(machine: &Machine, world: &dyn World) -> Outcome {
     machine.outcome()
 }
 
-fn members_mask(n: usize) -> u64 {
-    if n == 64 { u64::MAX } else { (1 << n) - 1 }
+fn members_mask(n: usize) -> EntitySet {
+    if n == MAX_ENTITIES {
+        EntitySet::MAX
+    } else {
+        (1 << n) - 1
+    }
 }
 
 #[track_caller]
@@ -204,13 +209,13 @@ impl Active {
 
     /// Makes shuttle's runnable set equal to `set`, for schedulers that know no other.
     #[inline]
-    fn show(&self, set: u64) {
+    fn show(&self, set: EntitySet) {
         if !self.knows && self.published.get() != set {
             self.publish(set);
         }
     }
 
-    fn publish(&self, set: u64) {
+    fn publish(&self, set: EntitySet) {
         let changed = self.published.replace(set) ^ set;
         ExecutionState::with(|s| {
             for id in members(changed & self.open.get()) {
@@ -226,7 +231,7 @@ impl Active {
 
     /// Shows shuttle a decision; whoever it chooses finds it here.
     #[inline]
-    fn ask(&self, candidates: u64, current: Option<EntityId>) {
+    fn ask(&self, candidates: EntitySet, current: Option<EntityId>) {
         self.show(candidates);
         self.candidates.set(candidates);
         self.current.set(current);
@@ -234,12 +239,12 @@ impl Active {
 }
 
 /// Shows shuttle who may run after somebody has ended.
-pub(crate) fn publish(candidates: u64) {
+pub(crate) fn publish(candidates: EntitySet) {
     active().ask(candidates, None);
 }
 
 /// Lets shuttle choose; returns when `from` is chosen again.
-pub(crate) fn decide(m: &Machine, from: &Entity, candidates: u64) {
+pub(crate) fn decide(m: &Machine, from: &Entity, candidates: EntitySet) {
     let a = active();
     let current = (candidates & from.id.bit() != 0).then_some(from.id);
     a.ask(candidates, current);
@@ -300,7 +305,7 @@ fn pick(strategy: &mut impl Strategy, a: &Active, runnable: &[&Task]) -> Option<
     let decision = machine.decision(candidates, a.current.get());
     let picked = if WANTS_STEPS.get() {
         pick_step(strategy, decision)
-    } else if candidates & (candidates - 1) != 0 {
+    } else if decision.is_open() {
         strategy.pick(&decision)
     } else {
         decision.nth(0)
