@@ -2,6 +2,7 @@
 
 mod completion;
 mod console;
+mod late;
 mod lock;
 mod map;
 mod rcu;
@@ -15,6 +16,7 @@ mod word;
 pub use crate::lockdep_events::Map;
 pub use completion::Completion;
 pub use console::Consoles;
+pub use late::Late;
 pub use lock::{How, Irq, Lock, LockKind};
 pub use map::LockMap;
 pub use rcu::Rcu;

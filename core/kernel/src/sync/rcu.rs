@@ -1,5 +1,6 @@
 //! RCU: read sections, grace periods that wait for all older readers, and callbacks that run after one.
 
+use super::late::Late;
 use crate::lockdep_events as lockdep;
 use crate::rt::{
     CpuId, Entity, EventKind, MAX_ENTITIES, Machine, Needs, OpKind, ResId, ResKind, Wait, WaitHow,
@@ -17,6 +18,7 @@ pub struct Rcu {
     /// For each entity that waits for a grace period: the readers it still waits for.
     awaited: [AtomicU64; MAX_ENTITIES],
     callbacks: Mutex<Callbacks>,
+    late: Late,
 }
 
 /// What `call_rcu` queued, oldest first.
@@ -46,6 +48,7 @@ impl Rcu {
             readers: AtomicU64::new(0),
             awaited: [const { AtomicU64::new(0) }; MAX_ENTITIES],
             callbacks: Mutex::default(),
+            late: Late::default(),
         }
     }
 
@@ -59,6 +62,7 @@ impl Rcu {
     pub fn reset(&self) {
         self.readers.store(0, SeqCst);
         self.awaited.iter().for_each(|a| a.store(0, SeqCst));
+        self.late.reset();
         let mut callbacks = self.callbacks();
         callbacks.queued.clear();
         callbacks.total = 0;
@@ -166,13 +170,13 @@ impl Rcu {
     }
 
     /// `call_rcu()`: the function runs in softirq context of this CPU, some time after the readers of now have ended.
-    /// [`Softirqs::update`](super::Softirqs::update) is the caller's. Once all tasks have ended callbacks queue none any
-    /// more.
+    /// [`Softirqs::update`](super::Softirqs::update) is the caller's. Once all tasks have ended each function is queued
+    /// at most once more.
     pub fn call(&self, function: usize, name: &str) {
         let e = current();
         e.point(OpKind::Store, self.res);
         record(EventKind::Step, || format!("call_rcu {name}"));
-        if e.kind() == crate::rt::EntityKind::SoftIrq && !e.machine().tasks_live() {
+        if !self.late.may_queue(function) {
             return;
         }
         e.machine().changed(&e, true);

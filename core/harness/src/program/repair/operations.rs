@@ -120,7 +120,30 @@ impl Fit<'_> {
                 let zones = self.program.machine.zones.len();
                 *zone = u8::try_from(usize::from(*zone) % zones).unwrap_or(0);
             }
-            _ => {}
+            // Fitted before, or without anything but conditions, variables and blocks.
+            Op::Do(_)
+            | Op::Lock(..)
+            | Op::Unlock { .. }
+            | Op::Trylock { .. }
+            | Op::Downgrade(_)
+            | Op::Map(..)
+            | Op::Population(..)
+            | Op::Scope(..)
+            | Op::If { .. }
+            | Op::While(..)
+            | Op::Loop(..)
+            | Op::Call(_)
+            | Op::Assert(_)
+            | Op::Alloc { .. }
+            | Op::Free(_)
+            | Op::MightAlloc(_)
+            | Op::Reclaim(..)
+            | Op::Charge { .. }
+            | Op::Uncharge { .. }
+            | Op::SpinUntil(_)
+            | Op::CallRcu(_)
+            | Op::SynchronizeSrcu(_)
+            | Op::Copy { .. } => {}
         }
     }
 
