@@ -123,7 +123,8 @@ impl<'a> Books<'a> {
     fn may_act(&self, id: usize, fact: Fact) -> Result<(), String> {
         let e = &self.entities[id];
         let name = self.statics.entity(id);
-        if e.ended {
+        // What must hold after every step is looked at when the end was the last one.
+        if e.ended && fact != Fact::Breaks {
             return Err(format!("{name} acts after its end"));
         }
         // What must hold after every step is looked at when a wait has just begun.

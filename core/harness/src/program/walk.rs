@@ -58,7 +58,9 @@ impl Op {
             | Self::Memcg(..)
             | Self::Mm(..)
             | Self::Hotplug { .. }
-            | Self::Copy { .. } => (None, None),
+            | Self::Copy { .. }
+            | Self::MovePage(..)
+            | Self::OfflineMemcg { .. } => (None, None),
         };
         first.into_iter().chain(second)
     }
@@ -116,7 +118,9 @@ impl Op {
             | Self::Memcg(..)
             | Self::Mm(..)
             | Self::Hotplug { .. }
-            | Self::Copy { .. } => (None, None),
+            | Self::Copy { .. }
+            | Self::MovePage(..)
+            | Self::OfflineMemcg { .. } => (None, None),
         };
         first.into_iter().chain(second)
     }

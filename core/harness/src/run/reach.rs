@@ -195,7 +195,9 @@ impl Effects {
             | Op::Charge { .. }
             | Op::Page(..)
             | Op::Mapping(..)
-            | Op::Mm(..) => {
+            | Op::Mm(..)
+            | Op::MovePage(..)
+            | Op::OfflineMemcg { .. } => {
                 self.callbacks(program);
             }
             // What ends only waits of the kernel's own resources, or none.

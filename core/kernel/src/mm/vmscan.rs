@@ -329,6 +329,11 @@ impl Mm {
         self.nodes[zone.node].on_lru.load(Relaxed)
     }
 
+    /// A page is charged to another memcg from now on; the counters are the caller's.
+    pub(crate) fn set_memcg(&self, pfn: Pfn, memcg: usize) {
+        self.memcg_tags[pfn.index()].store(memcg as u32, Relaxed);
+    }
+
     pub(crate) fn memcg_of(&self, pfn: Pfn) -> Option<usize> {
         let memcg = self.memcg_tags.get(pfn.index())?.load(Relaxed);
         (memcg != NIL).then_some(memcg as usize)

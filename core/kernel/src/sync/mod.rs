@@ -1,5 +1,7 @@
 //! Synchronisation primitives, each reporting to lockdep what the kernel's does.
 
+#[cfg(test)]
+mod canaries;
 mod completion;
 mod console;
 mod late;

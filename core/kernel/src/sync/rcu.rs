@@ -3,8 +3,8 @@
 use super::late::Late;
 use crate::lockdep_events as lockdep;
 use crate::rt::{
-    CpuId, Entity, EventKind, MAX_ENTITIES, Machine, Needs, OpKind, ResId, ResKind, Wait, WaitHow,
-    current, record,
+    CpuId, Entity, EntityId, EventKind, MAX_ENTITIES, Machine, Needs, OpKind, ResId, ResKind, Wait,
+    WaitHow, current, members, record,
 };
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,27 +15,32 @@ pub struct Rcu {
     res: ResId,
     /// Entities inside a read section.
     readers: AtomicU64,
+    /// Read sections begun so far, and for each entity the number of the one that it is in.
+    sections: AtomicU64,
+    section: [AtomicU64; MAX_ENTITIES],
     /// For each entity that waits for a grace period: the readers it still waits for.
-    awaited: [AtomicU64; MAX_ENTITIES],
+    pub(super) awaited: [AtomicU64; MAX_ENTITIES],
     callbacks: Mutex<Callbacks>,
     late: Late,
 }
 
 /// What `call_rcu` queued, oldest first.
 #[derive(Debug, Default)]
-struct Callbacks {
-    queued: Vec<Callback>,
+pub(super) struct Callbacks {
+    pub(super) queued: Vec<Callback>,
     /// Callbacks queued so far.
     total: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Callback {
+pub(super) struct Callback {
     cpu: CpuId,
     function: usize,
     number: u64,
+    /// Read sections begun before it.
+    before: u64,
     /// Readers whose end it waits for.
-    awaited: u64,
+    pub(super) awaited: u64,
     running: bool,
 }
 
@@ -46,6 +51,8 @@ impl Rcu {
         Self {
             res: m.add_resource(ResKind::GracePeriod, "rcu"),
             readers: AtomicU64::new(0),
+            sections: AtomicU64::new(0),
+            section: [const { AtomicU64::new(0) }; MAX_ENTITIES],
             awaited: [const { AtomicU64::new(0) }; MAX_ENTITIES],
             callbacks: Mutex::default(),
             late: Late::default(),
@@ -61,6 +68,7 @@ impl Rcu {
     /// Back to no readers, for a new execution.
     pub fn reset(&self) {
         self.readers.store(0, SeqCst);
+        self.sections.store(0, SeqCst);
         self.awaited.iter().for_each(|a| a.store(0, SeqCst));
         self.late.reset();
         let mut callbacks = self.callbacks();
@@ -68,7 +76,7 @@ impl Rcu {
         callbacks.total = 0;
     }
 
-    fn callbacks(&self) -> MutexGuard<'_, Callbacks> {
+    pub(super) fn callbacks(&self) -> MutexGuard<'_, Callbacks> {
         self.callbacks
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -86,6 +94,8 @@ impl Rcu {
         let n = e.rcu.get();
         e.rcu.set(n + 1);
         if n == 0 {
+            let number = self.sections.fetch_add(1, SeqCst) + 1;
+            self.section[e.id().index()].store(number, SeqCst);
             self.readers.fetch_or(e.id().bit(), SeqCst);
             e.machine().changed(&e, false);
         }
@@ -149,6 +159,7 @@ impl Rcu {
         e.point(OpKind::Wait, self.res);
         record(EventKind::Block, || "synchronize_rcu".to_owned());
         let awaited = &self.awaited[e.id().index()];
+        let before = self.sections.load(SeqCst);
         awaited.store(self.readers.load(SeqCst), SeqCst);
         if awaited.load(SeqCst) & e.id().bit() != 0 {
             e.machine().state_break("rcu-self-wait", || {
@@ -159,7 +170,7 @@ impl Rcu {
         loop {
             let older = awaited.load(SeqCst);
             if older == 0 {
-                return;
+                return self.audit_grace_period(&e, before);
             }
             e.block(Wait {
                 res: self.res,
@@ -167,6 +178,20 @@ impl Rcu {
                 needs: Needs::All(older),
             });
         }
+    }
+
+    /// Invariant 18: at the end of a grace period nobody is in a read section that began before it did.
+    fn audit_grace_period(&self, e: &Entity, before: u64) {
+        let m = e.machine();
+        let readers = self.readers.load(SeqCst);
+        let older = |id: &EntityId| self.section[id.index()].load(SeqCst) <= before;
+        let Some(reader) = members(readers).find(older).filter(|_| m.simulated()) else {
+            return;
+        };
+        m.state_break("rcu-grace-period", || {
+            let reader = m.entity(reader).name();
+            format!("a grace period ends although {reader} has been reading since before it")
+        });
     }
 
     /// `call_rcu()`: the function runs in softirq context of this CPU, some time after the readers of now have ended.
@@ -186,6 +211,7 @@ impl Rcu {
             cpu: e.cpu(),
             function,
             number: callbacks.total,
+            before: self.sections.load(SeqCst),
             awaited: self.readers.load(SeqCst),
             running: false,
         };
@@ -214,7 +240,10 @@ impl Rcu {
             return None;
         }
         first.running = true;
-        Some(first.function)
+        let (function, before) = (first.function, first.before);
+        drop(callbacks);
+        self.audit_grace_period(&current(), before);
+        Some(function)
     }
 
     /// The callback that the running entity took has run.

@@ -113,6 +113,14 @@ impl Fit<'_> {
                 self.id(inode);
                 self.id(wb);
             }
+            Op::MovePage(page, memcg) => {
+                self.page(page);
+                self.id(memcg);
+            }
+            Op::OfflineMemcg { memcg, parent } => {
+                self.id(memcg);
+                self.id(parent);
+            }
             Op::WbStat(inode, _) => self.id(inode),
             Op::Memcg(_, memcg) => self.id(memcg),
             Op::Mm(_, mm) | Op::Invalidate(mm, _) => self.id(mm),
