@@ -36,6 +36,8 @@ enum Bug {
     Mempool,
     /// A failed trylock leaves preemption off.
     Trylock,
+    /// A dirty page leaves its mapping.
+    DirtyRemoved,
 }
 
 struct Canary {
@@ -99,7 +101,7 @@ impl Canary {
             Bug::LruList => {
                 let page = self.alloc();
                 let node = &self.mm.nodes[0];
-                node.lru.set(|lru| lru.add(page.pfn().0, false));
+                node.lru.lock(Irq::Save).add(page.pfn().0, false);
                 node.touch(current().machine());
             }
             Bug::Mempool => {
@@ -108,6 +110,11 @@ impl Canary {
                     self.mm
                         .mempool_alloc(&NoCallbacks, 0, Gfp::NOWAIT, Pressure::NoProgress);
                 assert!(element.is_some());
+            }
+            Bug::DirtyRemoved => {
+                let pfn = self.mm.lru_frame(0).expect("the page has memory");
+                self.mm.frames.set_flags(pfn, PageFlags::DIRTY);
+                self.mm.detach_page(pfn);
             }
             Bug::Trylock => {
                 let before = current().standing();
@@ -179,6 +186,14 @@ fn found(bug: Bug) -> Vec<&'static str> {
         zones: vec![ZoneSpec::new(ZoneKind::Normal, 32)],
         pcp: Some(PcpSpec { high: 6, batch: 3 }),
         kswapds: vec![Some(EntityId::new(KSWAPD))],
+        lru: vec![LruSpec {
+            name: "page".into(),
+            zone: 0,
+            count: 1,
+            flags: PageFlags::LRU,
+            memcg: None,
+            tag: 0,
+        }],
         mempools: vec![MempoolSpec {
             name: "pool".into(),
             size: 2,
@@ -244,6 +259,7 @@ fn every_planted_bug_is_found() {
         (Bug::LruList, "lru-page"),
         (Bug::Mempool, "mempool-count"),
         (Bug::Trylock, "trylock-trace"),
+        (Bug::DirtyRemoved, "removed-in-use"),
     ] {
         let kinds = found(bug);
         assert!(kinds.contains(&kind), "{kind}: found {kinds:?}");

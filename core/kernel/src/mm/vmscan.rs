@@ -305,7 +305,6 @@ impl Mm {
         if !cb.remove_mapping(page) {
             return Step::Is(Fate::Keep);
         }
-        self.audit_removal(pfn);
         self.detach_page(pfn);
         Step::Is(Fate::Free)
     }

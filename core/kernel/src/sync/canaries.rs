@@ -69,7 +69,7 @@ impl Strategy for ReaderFirst {
     fn pick(&mut self, d: &Decision<'_>) -> EntityId {
         self.0 += 1;
         let updater = EntityId::new(UPDATER);
-        if self.0 > 3 && d.candidates & updater.bit() != 0 {
+        if self.0 > 2 && d.candidates & updater.bit() != 0 {
             updater
         } else {
             EntityId::new(READER)
