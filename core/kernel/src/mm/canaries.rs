@@ -189,7 +189,7 @@ fn found(bug: Bug) -> Vec<&'static str> {
         lru: vec![LruSpec {
             name: "page".into(),
             zone: 0,
-            count: 1,
+            count: 2,
             flags: PageFlags::LRU,
             memcg: None,
             tag: 0,
