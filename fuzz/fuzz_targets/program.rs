@@ -1,70 +1,23 @@
-//! Bytes → program + schedule → run → oracles. The same input always gives the same execution.
+//! A program and what decides, run once: a fault of the machine is a crash, and a finding that nothing explains.
 //!
-//! `KSPLAT_RULES`: rules of this release instead of the newest. `KSPLAT_CRASH_ON`: also treat these findings as
-//! crashes: words of `stop`, `report`, `state`, `blind` (a stop that lockdep does not report), separated by commas.
+//! `KSPLAT_RULES`: fuzz this release instead of the newest. `KSPLAT_FINDINGS`: a folder where unexplained findings are
+//! put, one input a class, instead of crashing. `KSPLAT_CLASS`: only this class of finding is a crash.
 #![no_main]
 
-use ksplat_harness::fuzz::{Input, execute, oracle};
-use ksplat_harness::program::RulesText;
-use ksplat_harness::program::rules_text::Release;
-use ksplat_kernel::rt::Deterministic;
-use std::cell::RefCell;
-use std::sync::LazyLock;
+use ksplat_fuzz::judge;
+use ksplat_harness::fuzz::{Input, crossover, mutate};
+use libfuzzer_sys::{fuzz_crossover, fuzz_mutator, fuzz_target, fuzzer_mutate};
 
-struct Options {
-    rules: RulesText,
-    crash_on: String,
-}
-
-static OPTIONS: LazyLock<Options> = LazyLock::new(|| {
-    let release = std::env::var("KSPLAT_RULES").ok();
-    let release = release.map(|r| {
-        Release::parse(&r)
-            .unwrap_or_else(|| panic!("KSPLAT_RULES={r}: expected a release such as v4.15"))
-    });
-    let rules = RulesText {
-        release,
-        ..RulesText::default()
-    };
-    Options {
-        rules,
-        crash_on: std::env::var("KSPLAT_CRASH_ON").unwrap_or_default(),
+fuzz_target!(init: ksplat_fuzz::init(), |input: Input| {
+    if let Err(why) = judge(|judge| judge.check(&input)) {
+        panic!("{why}");
     }
 });
 
-thread_local! {
-    static EXECUTOR: RefCell<Deterministic> = RefCell::default();
-}
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    mutate(data, size, max_size, seed, &mut fuzzer_mutate)
+});
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    let options = &*OPTIONS;
-    let Some(input) = Input::decode(data) else {
-        return;
-    };
-    let run = || EXECUTOR.with_borrow_mut(|executor| execute(&input, &options.rules, executor));
-    let Some(executed) = run() else { return };
-    if let Err(broken) = oracle(&executed) {
-        panic!("{broken}");
-    }
-    let stops = executed.outcome.stop.is_some();
-    let blind = stops && executed.outcome.reports.is_empty();
-    for word in options.crash_on.split(',').filter(|w| !w.is_empty()) {
-        let hit = match word {
-            "stop" => stops,
-            "report" => !executed.outcome.reports.is_empty(),
-            "state" => !executed.outcome.breaks.is_empty(),
-            "blind" => blind,
-            other => panic!("KSPLAT_CRASH_ON={other}: expected stop, report, state or blind"),
-        };
-        assert!(
-            !hit,
-            "{}",
-            executed
-                .signatures
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(", ")
-        );
-    }
+fuzz_crossover!(|one: &[u8], other: &[u8], out: &mut [u8], seed: u32| {
+    crossover(one, other, out, seed)
 });

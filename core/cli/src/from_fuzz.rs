@@ -1,23 +1,23 @@
 //! `ksplat from-fuzz`: an input of a fuzz target as a program.
 
 use crate::options::{RuleOptions, bad_input};
+use crate::output::say;
 use ksplat_harness::check::Found;
-use ksplat_harness::fuzz::{Input, execute};
+use ksplat_harness::fuzz::{Finding, Input, Judge, Judged, Options, rules_under};
 use ksplat_harness::hunt::write_whole;
 use ksplat_harness::program::{self, Schedule};
 use ksplat_harness::reproducer::{reproducer, to_text};
-use ksplat_harness::rules::laid_over;
-use ksplat_kernel::rt::Deterministic;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Arguments of `ksplat from-fuzz`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The fuzz target: program
+    /// The fuzz target: program or program_shuttle
     target: String,
     /// The input, such as fuzz/artifacts/program/crash-…
     file: PathBuf,
+    /// The release to run it under is --rules, else KSPLAT_RULES, else the newest, as for the target
     #[command(flatten)]
     rules: RuleOptions,
     /// Write here instead of to standard output
@@ -25,64 +25,69 @@ pub struct Args {
     output: Option<PathBuf>,
 }
 
+/// Targets whose inputs are programs.
+const TARGETS: [&str; 2] = ["program", "program_shuttle"];
+
 /// Runs the command.
 pub fn run(args: &Args) -> ExitCode {
-    if args.target != "program" {
-        return bad_input(&format!(
-            "no fuzz target '{}' has programs as inputs; expected: program",
-            args.target
-        ));
-    }
-    let over = match args.rules.text() {
-        Ok(over) => over.unwrap_or_default(),
-        Err(message) => return bad_input(&message),
-    };
-    let bytes = match std::fs::read(&args.file) {
-        Ok(bytes) => bytes,
-        Err(error) => return bad_input(&format!("{}: {error}", args.file.display())),
-    };
-    let Some(input) = Input::decode(&bytes) else {
-        return bad_input(&format!(
-            "{}: {} bytes do not make an input of this target",
-            args.file.display(),
-            bytes.len()
-        ));
-    };
-    let text = text(&input, &over);
-    let Some(output) = &args.output else {
-        print!("{text}");
-        return ExitCode::SUCCESS;
-    };
-    match write_whole(output, text.as_bytes()) {
+    match convert(args) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => bad_input(&error.to_string()),
+        Err(message) => bad_input(&message),
     }
 }
 
-/// The input as a reproducer of the first thing it shows, or as a plain program with its schedule.
-fn text(input: &Input, over: &program::RulesText) -> String {
-    let executed = execute(input, over, &mut Deterministic::new());
-    let first = executed
-        .as_ref()
-        .and_then(|e| e.signatures.first().cloned());
-    if let (Some(executed), Some(signature)) = (&executed, first) {
+fn convert(args: &Args) -> Result<(), String> {
+    if !TARGETS.contains(&args.target.as_str()) {
+        return Err(format!(
+            "no fuzz target '{}' has programs as inputs; expected one of {}",
+            args.target,
+            TARGETS.join(", ")
+        ));
+    }
+    let in_file = |why: &dyn std::fmt::Display| format!("{}: {why}", args.file.display());
+    let mut options = Options::from_env().map_err(|e| e.to_string())?;
+    if let Some(over) = args.rules.text()? {
+        options.kernel = over;
+    }
+    let bytes = std::fs::read(&args.file).map_err(|e| in_file(&e))?;
+    let input = Input::decode(&bytes).map_err(|e| in_file(&e))?;
+    let text = text(&input, options);
+    match &args.output {
+        None => say(format_args!("{text}")),
+        Some(output) => write_whole(output, text.as_bytes()).map_err(|e| e.to_string())?,
+    }
+    Ok(())
+}
+
+/// The input as a reproducer of the first thing it shows that nothing explains, or else of the first thing it shows, or
+/// as a plain program with its schedule.
+fn text(input: &Input, options: Options) -> String {
+    let rules = rules_under(&input.program, &options.kernel);
+    let mut bare = input.program.clone();
+    bare.rules = rules.clone();
+    let Some(judged) = Judge::new(options).judge(input) else {
+        return program::print(&bare);
+    };
+    let choices = judged.executed.litmus.machine().choices();
+    if let Some(finding) = telling(&judged) {
         let found = Found {
             schedule: 1,
-            choices: executed.choices.clone(),
-            outcome: executed.outcome.clone(),
+            choices,
+            outcome: judged.executed.outcome.clone(),
         };
         return to_text(
-            &reproducer(&input.program, over, &signature, &found),
-            &signature,
+            &reproducer(&bare, &rules, &finding.signature, &found),
+            &finding.signature,
         );
     }
-    let mut program = input.program.clone();
-    program.rules = laid_over(&program.rules, over);
-    let decisions =
-        executed.map_or_else(Vec::new, |e| e.choices.iter().map(|&c| c as u16).collect());
-    program.schedule = Some(Schedule {
-        decisions,
+    let decision = |&c: &u32| u16::try_from(c).unwrap_or(u16::MAX);
+    bare.schedule = Some(Schedule {
+        decisions: choices.iter().map(decision).collect(),
         ..Schedule::default()
     });
-    program::print(&program)
+    program::print(&bare)
+}
+
+fn telling(judged: &Judged) -> Option<&Finding> {
+    judged.unknown().or_else(|| judged.findings.first())
 }

@@ -6,7 +6,6 @@
 //!
 //! An execution can be made again from its choice numbers with [`Replay`], whichever strategy made it first.
 
-mod bytes;
 mod directed;
 mod dpor;
 mod drive;
@@ -21,7 +20,6 @@ mod spec;
 mod surw;
 mod urw;
 
-pub use bytes::Bytes;
 pub use directed::{Directed, Party};
 pub use dpor::{Coverage, Dpor};
 pub use drive::{Ended, Explored, Limits, explore};

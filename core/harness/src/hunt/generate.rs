@@ -19,13 +19,14 @@ pub fn generate(
     rules: Option<&RulesText>,
 ) -> Option<Program> {
     let mut rng = Rng::new(seed.rotate_left(32) ^ number.wrapping_mul(0x9e6c_63d0_876a_9a63));
-    let bytes = if corpus.is_empty() || rng.below(2) == 0 {
+    let input = if corpus.is_empty() || rng.below(2) == 0 {
         let length = 100 + rng.below(700);
-        (0..length).map(|_| rng.below(256) as u8).collect()
+        let bytes: Vec<u8> = (0..length).map(|_| rng.below(256) as u8).collect();
+        Input::random(&bytes)
     } else {
-        mutated(&mut rng, corpus)
+        Input::decode(&mutated(&mut rng, corpus)).ok()?
     };
-    let mut program = Input::decode(&bytes)?.program;
+    let mut program = input.program;
     // Rules that nobody stated are violated by everybody.
     program.properties.0.clear();
     program.name = Name::new(format!("hunt-{seed}-{number}")).unwrap_or_default();

@@ -5,7 +5,8 @@
 
 use super::Program;
 
-/// Version of the binary form. Goes up with every change of [`Program`] or of what it contains.
+/// Version of the binary form. Goes up with every change of [`Program`] or of what it contains, and of what fuzz inputs
+/// put behind it. Never 0.
 pub const VERSION: u8 = 2;
 
 /// Why bytes are no program.

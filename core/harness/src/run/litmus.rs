@@ -57,6 +57,19 @@ impl Litmus {
     /// # Errors
     /// The constructs of the program that cannot be executed, with their places.
     pub fn new(program: &Program, rules: &Rules) -> Result<Self, Vec<Unsupported>> {
+        let steps = program.machine.steps.unwrap_or(MAX_STEPS);
+        Self::with_steps(program, rules, steps)
+    }
+
+    /// As [`Litmus::new`], with the number of steps after which an execution is given up.
+    ///
+    /// # Errors
+    /// As [`Litmus::new`].
+    pub fn with_steps(
+        program: &Program,
+        rules: &Rules,
+        steps: u32,
+    ) -> Result<Self, Vec<Unsupported>> {
         let roles = Roles::of(program, rules);
         if roles.all().len() > MAX_ENTITIES {
             let what = format!("more than {MAX_ENTITIES} tasks, handlers and workers together");
@@ -69,7 +82,7 @@ impl Litmus {
             cpus: program.machine.cpus,
             entities: roles.specs().to_vec(),
             rules: rules.clone(),
-            max_steps: program.machine.steps.unwrap_or(MAX_STEPS),
+            max_steps: steps,
         });
         let world = World::new(&mut m, program, roles);
         Ok(Self { machine: m, world })

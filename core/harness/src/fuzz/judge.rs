@@ -1,0 +1,234 @@
+//! What a fuzz target says of an input: nothing, or that it is a crash.
+
+use super::class::{class, file_name};
+use super::execute::{Executed, execute, oracle};
+use super::input::Input;
+use super::known::{Known, Scope, known};
+use crate::explore::Random;
+use crate::finding::{Signature, signatures};
+use crate::program::RulesText;
+use crate::program::rules_text::Release;
+use ksplat_kernel::rt::Deterministic;
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+/// Schedules in which the newest release is given the chance to show what an older one shows.
+const SECOND_LOOK: u64 = 20;
+/// The explanation that covers all of an execution.
+const MISUSE: &str = "misuse";
+
+/// One thing that an execution showed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Its name, with the program's names in it.
+    pub signature: Signature,
+    /// What kind of thing it is.
+    pub class: String,
+    /// Why it needs no attention, if it does not.
+    pub known: Option<Known>,
+}
+
+/// An executed input with what it showed.
+#[derive(Debug)]
+pub struct Judged {
+    /// The execution.
+    pub executed: Executed,
+    /// Everything it showed, in the order stop, reports, states.
+    pub findings: Vec<Finding>,
+}
+
+impl Judged {
+    /// The first finding that nothing explains.
+    #[must_use]
+    pub fn unknown(&self) -> Option<&Finding> {
+        self.findings.iter().find(|f| f.known.is_none())
+    }
+}
+
+/// What the environment says about a target.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// `KSPLAT_RULES`: the release to fuzz; the newest if not given.
+    pub kernel: RulesText,
+    /// `KSPLAT_FINDINGS`: where inputs with unexplained findings are put, one a class, instead of crashing.
+    pub findings: Option<PathBuf>,
+    /// `KSPLAT_CLASS`: the only class of finding that is a crash. A minimiser that sets it keeps what it minimises.
+    pub only: Option<String>,
+}
+
+/// A variable of the environment that means nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("KSPLAT_RULES={found}: expected a release such as v4.15 or v6.12")]
+pub struct OptionsError {
+    found: String,
+}
+
+impl Options {
+    /// What the environment says.
+    ///
+    /// # Errors
+    /// If `KSPLAT_RULES` is no release.
+    pub fn from_env() -> Result<Self, OptionsError> {
+        let kernel = match std::env::var("KSPLAT_RULES") {
+            Err(_) => RulesText::default(),
+            Ok(found) => RulesText {
+                release: Some(Release::parse(&found).ok_or(OptionsError { found })?),
+                ..RulesText::default()
+            },
+        };
+        Ok(Self {
+            kernel,
+            findings: std::env::var_os("KSPLAT_FINDINGS").map(PathBuf::from),
+            only: std::env::var("KSPLAT_CLASS").ok(),
+        })
+    }
+}
+
+/// Executes inputs and says what to make of them.
+#[derive(Debug, Default)]
+pub struct Judge {
+    options: Options,
+    executor: Deterministic,
+    /// Classes that are on the disk already.
+    saved: HashSet<String>,
+}
+
+impl Judge {
+    /// A judge with these options.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        Self {
+            options,
+            ..Self::default()
+        }
+    }
+
+    /// Executes an input. `Ok`: nothing to be said.
+    ///
+    /// # Errors
+    /// Why the input is a crash: a fault of the machine, or a finding that nothing explains. With
+    /// [`Options::findings`] the latter is put there instead, unless that fails.
+    pub fn check(&mut self, input: &Input) -> Result<(), String> {
+        let Some(judged) = self.judge(input) else {
+            return Ok(());
+        };
+        oracle(&judged.executed.outcome)?;
+        let wanted = |f: &&Finding| match &self.options.only {
+            Some(only) => f.class == *only,
+            None => f.known.is_none(),
+        };
+        let Some(finding) = judged.findings.iter().find(wanted) else {
+            return Ok(());
+        };
+        if self.options.findings.is_some() && self.options.only.is_none() {
+            return self.save(input, &finding.class.clone());
+        }
+        Err(format!("{} ({})", finding.signature, finding.class))
+    }
+
+    /// Executes an input and looks up what it showed. `None`: it cannot be executed.
+    pub fn judge(&mut self, input: &Input) -> Option<Judged> {
+        let executed = execute(input, &self.options.kernel, &mut self.executor)?;
+        let outcome = &executed.outcome;
+        let nothing =
+            outcome.stop.is_none() && outcome.reports.is_empty() && outcome.breaks.is_empty();
+        if nothing {
+            return Some(Judged {
+                executed,
+                findings: Vec::new(),
+            });
+        }
+        let machine = executed.litmus.machine();
+        let classes = class(&input.program, machine, outcome);
+        // A program that misuses what the kernel offers explains whatever else happens.
+        let misuse = classes
+            .iter()
+            .filter_map(|c| known(c))
+            .find(|k| k.name == MISUSE);
+        let findings =
+            signatures(machine, outcome)
+                .into_iter()
+                .zip(classes)
+                .map(|(signature, class)| Finding {
+                    known: misuse.or_else(|| known(&class)),
+                    signature,
+                    class,
+                });
+        let mut findings: Vec<Finding> = findings.collect();
+        if self
+            .options
+            .kernel
+            .release
+            .is_some_and(|r| r < Release::DEFAULT)
+            && misuse.is_none()
+        {
+            self.compare(input, &mut findings);
+        }
+        Some(Judged { executed, findings })
+    }
+
+    /// Takes back the explanations that do not hold for an older release.
+    fn compare(&mut self, input: &Input, findings: &mut [Finding]) {
+        let scope = |f: &Finding| f.known.map(|k| k.scope);
+        let compared = |f: &&Finding| scope(f) == Some(Scope::IfNewestShowsIt);
+        let wanted: Vec<String> = findings
+            .iter()
+            .filter(compared)
+            .map(|f| f.class.clone())
+            .collect();
+        let shown = if wanted.is_empty() {
+            HashSet::new()
+        } else {
+            self.newest_shows(input, &wanted)
+        };
+        for finding in findings {
+            match scope(finding) {
+                Some(Scope::Newest) => finding.known = None,
+                // What the newest does not show was fixed since.
+                Some(Scope::IfNewestShowsIt) if !shown.contains(&finding.class) => {
+                    finding.known = None;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Which of these classes the newest release shows, in the same schedule or a few others.
+    fn newest_shows(&mut self, input: &Input, wanted: &[String]) -> HashSet<String> {
+        let mut shown = HashSet::new();
+        let newest = RulesText::default();
+        let Some(first) = execute(input, &newest, &mut self.executor) else {
+            return shown;
+        };
+        let litmus = &first.litmus;
+        let mut note = |outcome: &ksplat_kernel::rt::Outcome| {
+            shown.extend(class(&input.program, litmus.machine(), outcome));
+            wanted.iter().all(|w| shown.contains(w))
+        };
+        let mut done = note(&first.outcome);
+        let mut random = Random::new(1);
+        for _ in 0..SECOND_LOOK {
+            if done {
+                break;
+            }
+            done = note(&litmus.run(&mut self.executor, &mut random));
+        }
+        shown
+    }
+
+    /// Puts an input where findings are collected, unless there is one of its class.
+    fn save(&mut self, input: &Input, class: &str) -> Result<(), String> {
+        if !self.saved.insert(class.to_owned()) {
+            return Ok(());
+        }
+        let Some(dir) = &self.options.findings else {
+            return Ok(());
+        };
+        let path = dir.join(file_name(class));
+        if path.exists() {
+            return Ok(());
+        }
+        crate::hunt::write_whole(&path, &input.encode())
+            .map_err(|error| format!("{class}: cannot be saved: {}: {error}", path.display()))
+    }
+}

@@ -1,0 +1,123 @@
+//! Mutation and crossover of fuzz inputs: the program as a tree, the decisions as a list. The result is always valid.
+
+mod bodies;
+mod crossover;
+mod declarations;
+mod place;
+mod schedule;
+
+use super::input::{Input, RANDOM};
+use crate::explore::Rng;
+use crate::program::Program;
+use arbitrary::Arbitrary;
+
+pub use crossover::crossover;
+
+/// One of so many mutations is left to the engine, which changes bytes.
+const BYTES: u32 = 8;
+/// One of so many mutations starts from scratch.
+const FRESH: u32 = 200;
+
+/// Changes the input that the first `size` bytes of `data` are, in place; at most `max_size` bytes come out. Equal
+/// arguments give equal results as far as `engine`, the fuzzing engine's own mutator, does. Bytes that are no input of
+/// this version are replaced by a random one.
+pub fn mutate(
+    data: &mut [u8],
+    size: usize,
+    max_size: usize,
+    seed: u32,
+    engine: &mut dyn FnMut(&mut [u8], usize, usize) -> usize,
+) -> usize {
+    let mut rng = Rng::new(u64::from(seed));
+    let size = size.min(data.len());
+    let max_size = max_size.min(data.len());
+    let mut input = if rng.below(BYTES) == 0 && size > 1 {
+        let size = engine(data, size, max_size);
+        // The first byte is no business of the engine's.
+        data[0] = super::input::VERSION;
+        Input::decode(&data[..size]).unwrap_or_default()
+    } else {
+        match Input::decode(&data[..size]) {
+            Ok(mut input) => {
+                mutate_input(&mut input, &mut rng);
+                input
+            }
+            Err(_) => fresh(&mut rng),
+        }
+    };
+    let bytes = fit(&mut input, max_size, &mut rng);
+    data[..bytes.len()].copy_from_slice(&bytes);
+    bytes.len()
+}
+
+/// Changes an input here and there.
+pub fn mutate_input(input: &mut Input, rng: &mut Rng) {
+    if rng.below(FRESH) == 0 {
+        *input = fresh(rng);
+        return;
+    }
+    let program = &mut input.program;
+    loop {
+        match rng.below(16) {
+            0..=8 => bodies::mutate(program, rng),
+            9..=10 => declarations::mutate(program, rng),
+            _ => schedule::mutate(&mut input.decisions, rng),
+        }
+        if rng.below(2) == 0 {
+            break;
+        }
+    }
+    *input = Input::of(
+        std::mem::take(&mut input.program),
+        std::mem::take(&mut input.decisions),
+    );
+}
+
+/// A random input.
+fn fresh(rng: &mut Rng) -> Input {
+    let mut input = Input::random(&material(rng, 600));
+    schedule::mutate(&mut input.decisions, rng);
+    input
+}
+
+/// A random program to take parts of.
+fn stranger(rng: &mut Rng) -> Program {
+    arbitrary(rng, 600)
+}
+
+/// Any value that can be made of random bytes.
+fn arbitrary<T: for<'a> Arbitrary<'a> + Default>(rng: &mut Rng, length: u32) -> T {
+    let bytes = material(rng, length);
+    T::arbitrary(&mut arbitrary::Unstructured::new(&bytes)).unwrap_or_default()
+}
+
+fn material(rng: &mut Rng, length: u32) -> Vec<u8> {
+    (0..length.div_ceil(8))
+        .flat_map(|_| rng.next().to_le_bytes())
+        .collect()
+}
+
+/// The bytes of an input, made smaller until they are at most `max_size`.
+fn fit(input: &mut Input, max_size: usize, rng: &mut Rng) -> Vec<u8> {
+    let mut bytes = std::mem::take(input).encode_and_remember();
+    for round in 0_u32.. {
+        if bytes.len() <= max_size {
+            return bytes;
+        }
+        let mut smaller = Input::decode(&bytes).unwrap_or_default();
+        match round % 4 {
+            0 => drop(smaller.decisions.preemptions.pop()),
+            1 => drop(smaller.decisions.data.pop()),
+            _ => bodies::shrink(&mut smaller.program, rng),
+        }
+        if round > 200 {
+            break;
+        }
+        bytes = Input::of(smaller.program, smaller.decisions).encode_and_remember();
+    }
+    // Nothing that small is a stored program: material for a random one, then.
+    let mut bytes = material(rng, max_size as u32);
+    bytes.truncate(max_size);
+    bytes.iter_mut().take(1).for_each(|b| *b = RANDOM);
+    bytes
+}

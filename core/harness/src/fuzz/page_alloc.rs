@@ -1,0 +1,241 @@
+//! The page allocator, used by one task, against a reference: a bit a frame.
+//!
+//! A zone coalesces free buddies at once, so without per-CPU lists it has a block of an order exactly if the reference
+//! has that many free frames in a row at a multiple of their number.
+
+use ksplat_kernel::mm::{Bounds, Gfp, Mm, MmSpec, NoCallbacks, Page, Pressure, ZoneKind, ZoneSpec};
+use ksplat_kernel::rt::{
+    CpuId, Deterministic, End, EntityId, EntityKind, EntitySpec, Machine, MachineSpec, Undisturbed,
+    World,
+};
+use ksplat_kernel::rules::Rules;
+use std::cell::RefCell;
+
+/// Frames of the zone: a word of the reference.
+const FRAMES: u32 = 64;
+/// Operations of one input.
+const OPERATIONS: usize = 64;
+/// Highest order asked for.
+const ORDERS: u8 = 7;
+
+/// An allocator with its machine, and what runs on it.
+#[derive(Debug)]
+pub struct PageAlloc {
+    machine: Machine,
+    task: Task,
+    executor: Deterministic,
+}
+
+#[derive(Debug)]
+struct Task {
+    mm: Mm,
+    state: RefCell<State>,
+}
+
+// SAFETY: the deterministic runtime runs the task on the OS thread that owns it, and nothing else.
+unsafe impl Sync for Task {}
+
+#[derive(Debug, Default)]
+struct State {
+    input: Vec<u8>,
+    held: Vec<Page>,
+    /// The reference: frames that somebody holds.
+    taken: u64,
+    error: Option<String>,
+}
+
+impl Default for PageAlloc {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl PageAlloc {
+    /// An allocator of 64 frames without per-CPU lists.
+    #[must_use]
+    pub fn new() -> Self {
+        let task = EntitySpec {
+            name: "task".into(),
+            cpu: CpuId(0),
+            kind: EntityKind::Task,
+            prio: 0,
+            pf: 0,
+            times: 0,
+        };
+        let rules = Rules {
+            lockdep: false,
+            ..Rules::default()
+        };
+        let mut machine = Machine::new(&MachineSpec {
+            cpus: 1,
+            entities: vec![task],
+            rules,
+            max_steps: u32::MAX,
+        });
+        let spec = MmSpec {
+            zones: vec![ZoneSpec::new(ZoneKind::Normal, FRAMES)],
+            bounds: Bounds::MODEL,
+            ..MmSpec::default()
+        };
+        let mm = Mm::new(&mut machine, &spec);
+        Self {
+            machine,
+            task: Task {
+                mm,
+                state: RefCell::default(),
+            },
+            executor: Deterministic::new(),
+        }
+    }
+
+    /// Executes the operations that bytes stand for: below 128 the allocation of a block, else the freeing of one. At
+    /// the end everything is freed.
+    ///
+    /// # Errors
+    /// Where allocator and reference differ.
+    pub fn check(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let state = self.task.state.get_mut();
+        state.input.clear();
+        state
+            .input
+            .extend_from_slice(&bytes[..bytes.len().min(OPERATIONS)]);
+        state.held.clear();
+        state.taken = 0;
+        state.error = None;
+        self.task.mm.reset();
+        let outcome = self
+            .executor
+            .run(&self.machine, &self.task, &mut Undisturbed);
+        if let Some(error) = self.task.state.get_mut().error.take() {
+            return Err(error);
+        }
+        if outcome.end != End::Completed || !outcome.breaks.is_empty() {
+            return Err(format!("{outcome:?}"));
+        }
+        Ok(())
+    }
+}
+
+impl World for Task {
+    fn run(&self, _: EntityId) {
+        let mut state = self.state.borrow_mut();
+        for i in 0..state.input.len() {
+            let byte = state.input[i];
+            let result = if byte < 128 {
+                self.alloc(&mut state, byte)
+            } else {
+                self.free(&mut state, byte)
+            };
+            if let Err(error) = result {
+                state.error = Some(format!("operation {i}: {error}"));
+                return;
+            }
+        }
+        while !state.held.is_empty() {
+            if let Err(error) = self.free(&mut state, 128) {
+                state.error = Some(format!("at the end: {error}"));
+                return;
+            }
+        }
+    }
+}
+
+impl Task {
+    fn alloc(&self, state: &mut State, byte: u8) -> Result<(), String> {
+        let order = byte % ORDERS;
+        // Neither reclaims: success depends on the frames alone.
+        let gfp = if (byte / ORDERS).is_multiple_of(2) {
+            Gfp::NOWAIT
+        } else {
+            Gfp::ATOMIC
+        };
+        let page = self
+            .mm
+            .alloc_pages(&NoCallbacks, gfp, order, Pressure::None);
+        let Some(page) = page else {
+            let fits = (0..FRAMES)
+                .step_by(1 << order)
+                .any(|at| state.taken & block(at, order) == 0);
+            let min = self.mm.zones()[0].watermarks().min;
+            let low = state.free() < min + (1 << order) + 1;
+            return if fits && !low {
+                Err(format!("no block of order {order} in {:064b}", state.taken))
+            } else {
+                self.same_count(state)
+            };
+        };
+        let at = page.pfn().index() as u32;
+        if page.order() != order || !at.is_multiple_of(1 << order) || at + (1 << order) > FRAMES {
+            return Err(format!("asked for order {order}, got {page}"));
+        }
+        if state.taken & block(at, order) != 0 {
+            return Err(format!("{page} is in use: {:064b}", state.taken));
+        }
+        state.taken |= block(at, order);
+        state.held.push(page);
+        self.same_count(state)
+    }
+
+    fn free(&self, state: &mut State, byte: u8) -> Result<(), String> {
+        if state.held.is_empty() {
+            return Ok(());
+        }
+        let n = usize::from(byte) % state.held.len();
+        let page = state.held.swap_remove(n);
+        self.mm.free_pages(page);
+        state.taken &= !block(page.pfn().index() as u32, page.order());
+        self.same_count(state)
+    }
+
+    fn same_count(&self, state: &State) -> Result<(), String> {
+        let free = self.mm.zones()[0].nr_free();
+        if free == state.free() {
+            return Ok(());
+        }
+        Err(format!("{free} frames are free, not {}", state.free()))
+    }
+}
+
+impl State {
+    fn free(&self) -> u32 {
+        self.taken.count_zeros()
+    }
+}
+
+/// The frames of a block.
+fn block(at: u32, order: u8) -> u64 {
+    let frames = 1_u32 << order;
+    let ones = if frames >= 64 {
+        u64::MAX
+    } else {
+        (1 << frames) - 1
+    };
+    ones << at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::explore::Rng;
+
+    #[test]
+    fn allocator_and_reference_agree_on_random_operations() {
+        let (mut allocator, mut rng) = (PageAlloc::new(), Rng::new(1));
+        for _ in 0..20_000 {
+            let length = rng.below(64);
+            let bytes: Vec<u8> = (0..length).map(|_| rng.below(256) as u8).collect();
+            allocator
+                .check(&bytes)
+                .unwrap_or_else(|e| panic!("{bytes:?}: {e}"));
+        }
+    }
+
+    #[test]
+    fn a_difference_is_noticed() {
+        let allocator = PageAlloc::new();
+        let mut state = State::default();
+        assert!(allocator.task.same_count(&state).is_ok());
+        state.taken = 1;
+        assert!(allocator.task.same_count(&state).is_err());
+    }
+}

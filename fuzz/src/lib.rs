@@ -1,0 +1,37 @@
+//! What the targets share: one judge a process, set up from environment and arguments.
+
+use ksplat_harness::fuzz::{Input, Judge, Options};
+use std::cell::RefCell;
+
+thread_local! {
+    static JUDGE: RefCell<Judge> = RefCell::new(Judge::new(options()));
+}
+
+/// The process's judge.
+pub fn judge<R>(with: impl FnOnce(&mut Judge) -> R) -> R {
+    JUDGE.with_borrow_mut(with)
+}
+
+fn options() -> Options {
+    Options::from_env().unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// To be called before the first input. When libFuzzer is about to minimise a crash, only the class of finding that the
+/// crash shows counts as a crash from here on, in the processes that it starts too.
+pub fn init() {
+    let minimises = |a: &String| a == "-minimize_crash=1";
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if !arguments.iter().any(minimises) || options().only.is_some() {
+        return;
+    }
+    let file = arguments.iter().find(|a| !a.starts_with('-'));
+    let bytes = file.and_then(|f| std::fs::read(f).ok()).unwrap_or_default();
+    let Ok(input) = Input::decode(&bytes) else {
+        return;
+    };
+    let judged = Judge::new(options()).judge(&input);
+    if let Some(finding) = judged.as_ref().and_then(|j| j.unknown()) {
+        // SAFETY: libFuzzer calls this before it starts threads.
+        unsafe { std::env::set_var("KSPLAT_CLASS", &finding.class) };
+    }
+}
