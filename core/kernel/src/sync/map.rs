@@ -41,6 +41,7 @@ impl LockMap {
             )
         });
         lockdep::acquire(
+            e.machine(),
             &e,
             self.map,
             Acquire {
@@ -59,7 +60,7 @@ impl LockMap {
                 e.machine().resource(self.map.res()).name()
             )
         });
-        lockdep::release(&e, self.map);
+        lockdep::release(e.machine(), &e, self.map);
     }
 
     /// Acquires and releases: "this lock might be taken here".

@@ -2,8 +2,9 @@
 
 use super::late::Late;
 use crate::lockdep_events as lockdep;
+use crate::rt::set::{AtomicSet, sets};
 use crate::rt::{
-    CpuId, Entity, EntityId, EventKind, MAX_ENTITIES, Machine, Needs, OpKind, ResId, ResKind, Wait,
+    CpuId, Entity, EntityId, EntitySet, EventKind, Machine, Needs, OpKind, ResId, ResKind, Wait,
     WaitHow, current, members, record,
 };
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -14,12 +15,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub struct Rcu {
     res: ResId,
     /// Entities inside a read section.
-    readers: AtomicU64,
+    readers: AtomicSet,
     /// Read sections begun so far, and for each entity the number of the one that it is in.
     sections: AtomicU64,
-    section: [AtomicU64; MAX_ENTITIES],
+    section: Box<[AtomicU64]>,
     /// For each entity that waits for a grace period: the readers it still waits for.
-    pub(super) awaited: [AtomicU64; MAX_ENTITIES],
+    pub(super) awaited: Box<[AtomicSet]>,
     callbacks: Mutex<Callbacks>,
     late: Late,
 }
@@ -40,7 +41,7 @@ pub(super) struct Callback {
     /// Read sections begun before it.
     before: u64,
     /// Readers whose end it waits for.
-    pub(super) awaited: u64,
+    pub(super) awaited: EntitySet,
     running: bool,
 }
 
@@ -50,10 +51,10 @@ impl Rcu {
     pub fn new(m: &mut Machine) -> Self {
         Self {
             res: m.add_resource(ResKind::GracePeriod, "rcu"),
-            readers: AtomicU64::new(0),
+            readers: AtomicSet::default(),
             sections: AtomicU64::new(0),
-            section: [const { AtomicU64::new(0) }; MAX_ENTITIES],
-            awaited: [const { AtomicU64::new(0) }; MAX_ENTITIES],
+            section: m.entities().iter().map(|_| AtomicU64::new(0)).collect(),
+            awaited: sets(m.entities().len()),
             callbacks: Mutex::default(),
             late: Late::default(),
         }
@@ -96,7 +97,7 @@ impl Rcu {
         if n == 0 {
             let number = self.sections.fetch_add(1, SeqCst) + 1;
             self.section[e.id().index()].store(number, SeqCst);
-            self.readers.fetch_or(e.id().bit(), SeqCst);
+            self.readers.fetch_or(e.bit(), SeqCst);
             e.machine().changed(&e, false);
         }
     }
@@ -125,9 +126,9 @@ impl Rcu {
 
     /// The last read section of an entity ends: grace periods get further, and with them callbacks.
     fn reader_ends(&self, e: &Entity) {
-        let gone = !e.id().bit();
+        let gone = !e.bit();
         self.readers.fetch_and(gone, SeqCst);
-        for awaited in &self.awaited {
+        for awaited in &*self.awaited {
             awaited.fetch_and(gone, SeqCst);
         }
         let m = e.machine();
@@ -161,7 +162,7 @@ impl Rcu {
         let awaited = &self.awaited[e.id().index()];
         let before = self.sections.load(SeqCst);
         awaited.store(self.readers.load(SeqCst), SeqCst);
-        if awaited.load(SeqCst) & e.id().bit() != 0 {
+        if awaited.load(SeqCst) & e.bit() != 0 {
             e.machine().state_break("rcu-self-wait", || {
                 format!("{}: synchronize_rcu inside its own read section", e.name())
             });
@@ -278,7 +279,7 @@ impl Rcu {
     }
 
     /// Who has to get further before the callbacks up to number `last` have run.
-    fn barrier_needs(&self, m: &Machine, last: u64) -> u64 {
+    fn barrier_needs(&self, m: &Machine, last: u64) -> EntitySet {
         let older = |c: &&Callback| c.number <= last;
         let runs = |c: &Callback| m.softirq_of(c.cpu).map_or(0, |e| e.bit());
         self.callbacks()

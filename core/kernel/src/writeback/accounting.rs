@@ -1,11 +1,12 @@
 //! The accounting of a machine: memcgs, inodes and wbs with their locks, and what the rules make possible.
 
 use super::page_events::{Books, WbCounters};
+use crate::rt::set::AtomicSet;
 use crate::rt::{Entity, EntityId, EventKind, Machine, ResId, ResKind, record};
 use crate::rules::{Cgroup, Rules, WbNesting};
 use crate::sync::{Lock, LockKind, WaitQueue};
 use ksplat_lockdep::Key;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::SeqCst};
 
 /// Description of a `bdi_writeback`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -95,7 +96,7 @@ pub(super) struct Inode {
     /// `I_WB_SWITCH`.
     pub(super) switching: AtomicBool,
     /// `I_SYNC`: who writes it, one bit.
-    pub(super) sync: AtomicU64,
+    pub(super) sync: AtomicSet,
     /// What waits for `I_SYNC` go through.
     pub(super) sync_res: ResId,
     /// Tasks that write it.
@@ -311,7 +312,7 @@ impl Inode {
                 keys.i_pages,
             ),
             state_res: m.add_resource(ResKind::State, &format!("i_state of {name}")),
-            sync: AtomicU64::new(0),
+            sync: AtomicSet::default(),
             sync_res: m.add_resource(ResKind::PageBit, &format!("I_SYNC of {name}")),
             writers: AtomicU32::new(0),
             switching: AtomicBool::new(false),
