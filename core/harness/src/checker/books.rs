@@ -27,6 +27,7 @@ pub(super) struct Entity {
     pub(super) asks: Option<(u64, u128)>,
     pub(super) atomic: bool,
     pub(super) irqs_off: bool,
+    pub(super) bh_off: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -100,6 +101,7 @@ impl<'a> Books<'a> {
         self.may_act(id, fact)?;
         self.entities[id].atomic = m.atomic;
         self.entities[id].irqs_off = m.irqs_off;
+        self.entities[id].bh_off = m.bh_off;
         match fact {
             Fact::Begins => self.begins(id)?,
             Fact::Ends => self.ends(id)?,
@@ -121,7 +123,8 @@ impl<'a> Books<'a> {
     fn may_act(&self, id: usize, fact: Fact) -> Result<(), String> {
         let e = &self.entities[id];
         let name = self.statics.entity(id);
-        if e.ended {
+        // What must hold after every step is looked at when the end was the last one.
+        if e.ended && fact != Fact::Breaks {
             return Err(format!("{name} acts after its end"));
         }
         // What must hold after every step is looked at when a wait has just begun.
@@ -175,13 +178,15 @@ impl<'a> Books<'a> {
         let cpu = self.cpus.get(&self.statics.entities[id].cpu)?;
         let handler = self.statics.is_handler(id);
         if let Some(&top) = cpu.handlers.last() {
-            let nests = handler && !cpu.handlers.contains(&id) && !self.entities[top].irqs_off;
+            let hardirq = handler && self.statics.entities[id].kind == EntityKind::HardIrq;
+            let nests = hardirq && !cpu.handlers.contains(&id) && !self.entities[top].irqs_off;
             return (top != id && !nests).then_some(top);
         }
         let curr = cpu.curr.filter(|&c| c != id)?;
         let e = &self.entities[curr];
         let keeps = if handler {
-            e.irqs_off
+            let softirq = self.statics.entities[id].kind == EntityKind::SoftIrq;
+            e.irqs_off || softirq && e.bh_off
         } else {
             e.atomic || e.irqs_off
         };
@@ -261,7 +266,7 @@ impl<'a> Books<'a> {
         }
         e.busy = false;
         e.ended = !self.statics.is_raised(id);
-        (e.atomic, e.irqs_off) = (false, false);
+        (e.atomic, e.irqs_off, e.bh_off) = (false, false, false);
         let cpu = self.cpus.entry(self.statics.entities[id].cpu).or_default();
         if cpu.handlers.last() == Some(&id) {
             cpu.handlers.pop();

@@ -49,7 +49,11 @@ fn again(
     let any_lock = (0..books.statics.resources.len() as u64).any(holds);
     let fits = match claim.kind {
         "irq-state" => irqs_at_begin(log, m, claim).is_some_and(|were_off| m.irqs_off != were_off),
-        "irqs-at-exit" => m.irqs_off != handler,
+        // Softirqs run with interrupts on.
+        "irqs-at-exit" => {
+            let hardirq = books.statics.entities[id].kind == EntityKind::HardIrq;
+            m.irqs_off != (handler && hardirq)
+        }
         "irqs-on-under-irq-lock" => any_lock && m.irqs_off,
         "sleep-in-atomic" => m.atomic || m.irqs_off,
         "lock-held-at-exit" => any_lock,

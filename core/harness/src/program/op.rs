@@ -389,4 +389,13 @@ pub enum Op {
         /// The variable that is read.
         from: Var,
     },
+    /// `move_page A to G`: moves a page's charge to another memcg.
+    MovePage(PageRef, Id<Memcg>),
+    /// `offline_memcg G into H`: a memcg goes offline; its pages go to its parent where the rules say so.
+    OfflineMemcg {
+        /// The memcg.
+        memcg: Id<Memcg>,
+        /// Its parent.
+        parent: Id<Memcg>,
+    },
 }

@@ -301,6 +301,10 @@ pub enum MappingVerb {
     Truncate,
     /// `balance_dirty_pages`: the writer's throttle after dirtying.
     BalanceDirty,
+    /// `writeback_single_inode`: writes the pages of its inode and waits for them, as the one who does.
+    WriteInode,
+    /// `inode_wait_for_writeback`: waits until nobody writes the inode.
+    WaitInode,
 }
 
 impl Word for MappingVerb {
@@ -309,6 +313,8 @@ impl Word for MappingVerb {
         (Self::Fsync, "fsync"),
         (Self::Truncate, "truncate"),
         (Self::BalanceDirty, "balance_dirty_pages"),
+        (Self::WriteInode, "writeback_single_inode"),
+        (Self::WaitInode, "inode_wait_for_writeback"),
     ];
 }
 

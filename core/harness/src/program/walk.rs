@@ -22,7 +22,45 @@ impl Op {
             | Self::PageStat(_, block)
             | Self::WbStat(_, block)
             | Self::Invalidate(_, block) => (Some(block), None),
-            _ => (None, None),
+            Self::Do(_)
+            | Self::Unlock { .. }
+            | Self::Downgrade(_)
+            | Self::Map(..)
+            | Self::Population(..)
+            | Self::Call(_)
+            | Self::Assert(_)
+            | Self::Alloc { .. }
+            | Self::Free(_)
+            | Self::MightAlloc(_)
+            | Self::Reclaim(..)
+            | Self::Charge { .. }
+            | Self::Uncharge { .. }
+            | Self::Set(..)
+            | Self::Count(..)
+            | Self::Complete { .. }
+            | Self::WaitFor { .. }
+            | Self::WaitEvent { .. }
+            | Self::WakeUp { .. }
+            | Self::SpinUntil(_)
+            | Self::Work(..)
+            | Self::FlushWorkqueue(_)
+            | Self::Timer(..)
+            | Self::RaiseIrq(_)
+            | Self::RaiseSoftirq(_)
+            | Self::CallRcu(_)
+            | Self::SynchronizeSrcu(_)
+            | Self::Page(..)
+            | Self::MapPage(..)
+            | Self::BioAddPage(..)
+            | Self::Batch(..)
+            | Self::Mapping(..)
+            | Self::SwitchWb(..)
+            | Self::Memcg(..)
+            | Self::Mm(..)
+            | Self::Hotplug { .. }
+            | Self::Copy { .. }
+            | Self::MovePage(..)
+            | Self::OfflineMemcg { .. } => (None, None),
         };
         first.into_iter().chain(second)
     }
@@ -44,7 +82,45 @@ impl Op {
             | Self::PageStat(_, block)
             | Self::WbStat(_, block)
             | Self::Invalidate(_, block) => (Some(block), None),
-            _ => (None, None),
+            Self::Do(_)
+            | Self::Unlock { .. }
+            | Self::Downgrade(_)
+            | Self::Map(..)
+            | Self::Population(..)
+            | Self::Call(_)
+            | Self::Assert(_)
+            | Self::Alloc { .. }
+            | Self::Free(_)
+            | Self::MightAlloc(_)
+            | Self::Reclaim(..)
+            | Self::Charge { .. }
+            | Self::Uncharge { .. }
+            | Self::Set(..)
+            | Self::Count(..)
+            | Self::Complete { .. }
+            | Self::WaitFor { .. }
+            | Self::WaitEvent { .. }
+            | Self::WakeUp { .. }
+            | Self::SpinUntil(_)
+            | Self::Work(..)
+            | Self::FlushWorkqueue(_)
+            | Self::Timer(..)
+            | Self::RaiseIrq(_)
+            | Self::RaiseSoftirq(_)
+            | Self::CallRcu(_)
+            | Self::SynchronizeSrcu(_)
+            | Self::Page(..)
+            | Self::MapPage(..)
+            | Self::BioAddPage(..)
+            | Self::Batch(..)
+            | Self::Mapping(..)
+            | Self::SwitchWb(..)
+            | Self::Memcg(..)
+            | Self::Mm(..)
+            | Self::Hotplug { .. }
+            | Self::Copy { .. }
+            | Self::MovePage(..)
+            | Self::OfflineMemcg { .. } => (None, None),
         };
         first.into_iter().chain(second)
     }

@@ -173,6 +173,10 @@ impl World {
             Op::WbStat(inode, block) => self.wb_stat(inode.index(), block, f),
             Op::SwitchWb(inode, wb) => self.accounting.switch_wb(inode.index(), wb.index()),
             Op::Memcg(verb, memcg) => self.memcg_op(*verb, memcg.index()),
+            Op::MovePage(page, memcg) => self.move_page(*page, memcg.index()),
+            Op::OfflineMemcg { memcg, parent } => {
+                self.offline_memcg(memcg.index(), parent.index());
+            }
             Op::Hotplug { zone, online } => self.hotplug(usize::from(*zone), *online),
         }
     }

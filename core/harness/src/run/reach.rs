@@ -195,10 +195,34 @@ impl Effects {
             | Op::Charge { .. }
             | Op::Page(..)
             | Op::Mapping(..)
-            | Op::Mm(..) => {
+            | Op::Mm(..)
+            | Op::MovePage(..)
+            | Op::OfflineMemcg { .. } => {
                 self.callbacks(program);
             }
-            _ => {}
+            // What ends only waits of the kernel's own resources, or none.
+            Op::Do(_)
+            | Op::Lock(_, None)
+            | Op::Unlock { .. }
+            | Op::Downgrade(_)
+            | Op::Map(..)
+            | Op::Population(..)
+            | Op::Assert(_)
+            | Op::MightAlloc(_)
+            | Op::Uncharge { .. }
+            | Op::WaitFor { .. }
+            | Op::WaitEvent { .. }
+            | Op::SpinUntil(_)
+            | Op::Work(WorkVerb::Flush | WorkVerb::CancelSync, _)
+            | Op::FlushWorkqueue(_)
+            | Op::Timer(TimerVerb::Del | TimerVerb::DelSync, _)
+            | Op::SynchronizeSrcu(_)
+            | Op::MapPage(..)
+            | Op::BioAddPage(..)
+            | Op::Batch(BatchVerb::Wait, _)
+            | Op::SwitchWb(..)
+            | Op::Memcg(..)
+            | Op::Copy { .. } => {}
         }
     }
 

@@ -56,6 +56,7 @@ pub fn spec(program: &Program, roles: &Roles) -> AccountingSpec {
         memcgs: memcgs.collect(),
         wbs: wbs.collect(),
         pages: pages.collect(),
+        mappings: of_mapping.clone(),
         switch_worker: roles.find(Role::WbSwitch),
         inodes,
     }
@@ -107,5 +108,18 @@ impl World {
             MemcgVerb::EndMove => self.accounting.end_move(memcg),
             MemcgVerb::DrainStock => self.memory.mm().drain_stock(memcg),
         }
+    }
+
+    /// `move_page A to G`.
+    pub(super) fn move_page(&self, page: PageRef, memcg: usize) {
+        let page = self.memory.index(page);
+        self.accounting
+            .move_page(self.memory.mm(), self, page, memcg);
+    }
+
+    /// `offline_memcg G into H`.
+    pub(super) fn offline_memcg(&self, memcg: usize, parent: usize) {
+        let (mm, rcu) = (self.memory.mm(), &self.rcu);
+        self.accounting.offline(mm, self, rcu, memcg, parent);
     }
 }

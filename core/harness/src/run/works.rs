@@ -1,10 +1,9 @@
 //! Workqueues: items, the workers and the rescuer that run them, flushes.
 
 use ksplat_kernel::rt::{
-    EntityId, EntityKind, EntitySet, EventKind, Machine, Needs, OpKind, ResKind, WaitHow, current,
-    record,
+    EntityId, EntitySet, EventKind, Machine, Needs, OpKind, ResKind, WaitHow, current, record,
 };
-use ksplat_kernel::sync::{LockMap, WaitQueue};
+use ksplat_kernel::sync::{Late, LockMap, WaitQueue};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 /// One work item.
@@ -65,6 +64,7 @@ pub struct Works {
     /// By item.
     pub items: Vec<WorkItem>,
     tickets: AtomicU64,
+    late: Late,
 }
 
 impl Queue {
@@ -145,28 +145,29 @@ impl Works {
             queues,
             items,
             tickets: AtomicU64::new(0),
+            late: Late::default(),
         }
     }
 
     /// Nothing queued.
     pub fn reset(&self) {
         self.tickets.store(0, SeqCst);
+        self.late.reset();
         self.items.iter().for_each(WorkItem::reset);
         for queue in &self.queues {
             queue.busy.store(0, SeqCst);
         }
     }
 
-    /// `queue_work()`. Once all tasks have ended workers queue nothing any more: what queues itself ends with its
-    /// program.
+    /// `queue_work()`. Once all tasks have ended each item is queued at most once more: what queues itself ends with
+    /// its program.
     pub fn queue(&self, index: usize) {
         let e = current();
         let item = &self.items[index];
         let queue = &self.queues[item.queue];
         e.point(OpKind::Wake, queue.idle.res());
         record(EventKind::Wake, || format!("queue_work {}", item.name));
-        let over = e.kind() == EntityKind::Daemon && !e.machine().tasks_live();
-        if item.pending() || item.cancelling.load(SeqCst) != 0 || over {
+        if item.pending() || item.cancelling.load(SeqCst) != 0 || !self.late.may_queue(index) {
             return;
         }
         item.ticket

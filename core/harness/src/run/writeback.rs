@@ -221,9 +221,7 @@ impl World {
                     self.io.wanted.swap(false, SeqCst)
                 });
             for mapping in 0..self.program.mappings.len() {
-                self.io
-                    .writeback
-                    .writepages(self, self.memory.mm(), mapping, Sync::None);
+                self.write_inode(mapping, Sync::None);
             }
         }
     }
@@ -284,7 +282,26 @@ impl World {
             MappingVerb::Fsync => io.fsync(self, mm, mapping),
             MappingVerb::Truncate => io.truncate(self, mm, mapping),
             MappingVerb::BalanceDirty => io.balance_dirty_pages(self, mm, mapping),
+            MappingVerb::WriteInode => self.write_inode(mapping, Sync::All),
+            MappingVerb::WaitInode => {
+                let inode = self.accounting.inode_of_mapping(mapping);
+                self.accounting.wait_for_sync(inode);
+            }
         }
+    }
+
+    /// Writes the pages of a mapping as the one writer of its inode.
+    fn write_inode(&self, mapping: usize, sync: Sync) {
+        let (io, mm) = (&self.io.writeback, self.memory.mm());
+        let inode = self.accounting.inode_of_mapping(mapping);
+        if !self.accounting.start_sync(inode, sync == Sync::All) {
+            return;
+        }
+        match sync {
+            Sync::None => io.writepages(self, mm, mapping, sync),
+            Sync::All => io.fsync(self, mm, mapping),
+        }
+        self.accounting.end_sync(mm, inode);
     }
 
     /// `lock_page A` and its like; nothing for a page that has no memory any more.

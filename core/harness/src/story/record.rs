@@ -26,6 +26,8 @@ pub struct Moment {
     pub pf: u64,
     /// Interrupts of the CPU are off.
     pub irqs_off: bool,
+    /// Bottom halves are off.
+    pub bh_off: bool,
     /// Preemption or bottom halves are off.
     pub atomic: bool,
     /// What it says to those who check ([`ksplat_kernel::rt::Fact`]).
@@ -62,6 +64,7 @@ impl Visit for Moment {
     fn record_bool(&mut self, field: &Field, value: bool) {
         match field.name() {
             "irqs_off" => self.irqs_off = value,
+            "bh_off" => self.bh_off = value,
             "atomic" => self.atomic = value,
             _ => {}
         }

@@ -29,6 +29,15 @@ enum Bug {
     ScopeOrder,
     /// A request gets a page that the watermark denies it.
     Watermark,
+    /// A page says that it is on an LRU list, and is not; or is, and does not say so.
+    LruFlag,
+    LruList,
+    /// An element of a mempool is lost.
+    Mempool,
+    /// A failed trylock leaves preemption off.
+    Trylock,
+    /// A dirty page leaves its mapping.
+    DirtyRemoved,
 }
 
 struct Canary {
@@ -83,6 +92,35 @@ impl Canary {
                 let inner = memalloc_noio_save();
                 outer.restore();
                 inner.restore();
+            }
+            Bug::LruFlag => {
+                let page = self.alloc();
+                self.mm.frames.set_flags(page.pfn(), PageFlags::LRU);
+                self.mm.nodes[0].touch(current().machine());
+            }
+            Bug::LruList => {
+                let page = self.alloc();
+                let node = &self.mm.nodes[0];
+                node.lru.lock(Irq::Save).add(page.pfn().0, false);
+                node.touch(current().machine());
+            }
+            Bug::Mempool => {
+                self.mm.mempools[0].lose();
+                let element =
+                    self.mm
+                        .mempool_alloc(&NoCallbacks, 0, Gfp::NOWAIT, Pressure::NoProgress);
+                assert!(element.is_some());
+            }
+            Bug::DirtyRemoved => {
+                let pfn = self.mm.lru_frame(0).expect("the page has memory");
+                self.mm.frames.set_flags(pfn, PageFlags::DIRTY);
+                self.mm.detach_page(pfn);
+            }
+            Bug::Trylock => {
+                let before = current().standing();
+                current().preempt_disable();
+                current().audit_no_trace(before);
+                current().preempt_enable();
             }
             Bug::Watermark => {
                 let r = page_alloc::Request {
@@ -148,6 +186,19 @@ fn found(bug: Bug) -> Vec<&'static str> {
         zones: vec![ZoneSpec::new(ZoneKind::Normal, 32)],
         pcp: Some(PcpSpec { high: 6, batch: 3 }),
         kswapds: vec![Some(EntityId::new(KSWAPD))],
+        lru: vec![LruSpec {
+            name: "page".into(),
+            zone: 0,
+            count: 2,
+            flags: PageFlags::LRU,
+            memcg: None,
+            tag: 0,
+        }],
+        mempools: vec![MempoolSpec {
+            name: "pool".into(),
+            size: 2,
+            enders: 0,
+        }],
         bounds: Bounds::MODEL,
         ..MmSpec::default()
     };
@@ -204,6 +255,11 @@ fn every_planted_bug_is_found() {
         (Bug::WrongList, "buddy-unaligned"),
         (Bug::ScopeOrder, "pf-scope-order"),
         (Bug::Watermark, "watermark-breach"),
+        (Bug::LruFlag, "lru-flag"),
+        (Bug::LruList, "lru-page"),
+        (Bug::Mempool, "mempool-count"),
+        (Bug::Trylock, "trylock-trace"),
+        (Bug::DirtyRemoved, "removed-in-use"),
     ] {
         let kinds = found(bug);
         assert!(kinds.contains(&kind), "{kind}: found {kinds:?}");

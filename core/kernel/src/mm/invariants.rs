@@ -27,7 +27,7 @@ pub struct Broken {
 }
 
 /// Larger machines are only looked at when they are at rest: a walk over their blocks takes too long for every step.
-const EVERY_STEP_FRAMES: usize = 512;
+pub(super) const EVERY_STEP_FRAMES: usize = 512;
 
 /// Where findings go.
 type Tell<'a> = &'a mut dyn FnMut(&'static str, String);
@@ -46,8 +46,7 @@ impl Mm {
         }
         for node in &self.nodes {
             if node.changed.swap(false, Relaxed) {
-                node.lru
-                    .peek(m, |lru| audit_lru(&self.frames, node, lru, tell));
+                node.lru.peek(m, |lru| self.audit_node_lru(node, lru, tell));
                 audit_kswapd(m, node, tell);
             }
         }
@@ -83,10 +82,28 @@ impl Mm {
             self.audit_zone(m, zone, tell);
         }
         for node in &self.nodes {
-            node.lru
-                .peek(m, |lru| audit_lru(&self.frames, node, lru, tell));
+            node.lru.peek(m, |lru| self.audit_node_lru(node, lru, tell));
         }
         found
+    }
+
+    /// Invariant 27, both ways: who is on a list says so, and who says so is on one.
+    fn audit_node_lru(&self, node: &Node, lru: &Lru, tell: Tell<'_>) {
+        audit_lru(&self.frames, node, lru, tell);
+        if self.frames.len() > EVERY_STEP_FRAMES {
+            return;
+        }
+        let zones = self.zones.iter().filter(|z| z.node == node.id);
+        let say_so = zones
+            .flat_map(|z| z.start..z.end)
+            .filter(|&pfn| self.frames.flags(Pfn(pfn)).has(PageFlags::LRU))
+            .count();
+        if say_so != lru.len() {
+            tell(
+                "lru-flag",
+                format!("{say_so} pages have PG_lru, {} are on the lists", lru.len()),
+            );
+        }
     }
 
     /// Everything that is broken when nothing runs, whichever runtime ran.

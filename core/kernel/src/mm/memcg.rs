@@ -6,12 +6,13 @@
 
 use super::callbacks::Callbacks;
 use super::gfp::Gfp;
+use super::invariants::EVERY_STEP_FRAMES;
 use super::page_alloc::Pressure;
 use super::pf::{Pf, memalloc_noreclaim_save};
 use super::vmscan::ScanControl;
 use super::{Mm, fs_reclaim::Holder};
 use crate::rt::{EventKind, Machine, OpKind, ResId, ResKind, current, record};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// Description of a memcg.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -191,10 +192,28 @@ impl Mm {
     }
 
     pub(super) fn audit_memcgs(&self, tell: &mut dyn FnMut(&'static str, String)) {
-        for g in &self.memcgs {
+        for (n, g) in self.memcgs.iter().enumerate() {
             if g.changed.swap(false, Relaxed) {
                 g.audit(tell);
+                self.audit_page_charges(n, tell);
             }
+        }
+    }
+
+    /// Invariant 28: every page of the page cache that says it is charged to a memcg is among what is charged.
+    fn audit_page_charges(&self, memcg: usize, tell: &mut dyn FnMut(&'static str, String)) {
+        if self.memcg_tags.len() > EVERY_STEP_FRAMES {
+            return;
+        }
+        let here = |tag: &&AtomicU32| tag.load(Relaxed) == memcg as u32;
+        let pages = self.memcg_tags.iter().filter(here).count() as u64;
+        let charged = self.memcgs[memcg].charged.load(Relaxed);
+        if pages > charged {
+            let name = &self.memcgs[memcg].name;
+            tell(
+                "memcg-charges",
+                format!("{name}: {pages} pages say that they are charged, {charged} are"),
+            );
         }
     }
 

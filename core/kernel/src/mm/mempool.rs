@@ -27,6 +27,8 @@ pub(crate) struct Mempool {
     name: String,
     size: u32,
     left: AtomicU32,
+    /// Elements of the reserve that somebody has.
+    out: AtomicU32,
     res: ResId,
 }
 
@@ -47,18 +49,43 @@ impl Mempool {
             name: spec.name.clone(),
             size: spec.size,
             left: AtomicU32::new(spec.size),
+            out: AtomicU32::new(0),
             res,
         }
     }
 
     pub(crate) fn reset(&self) {
         self.left.store(self.size, SeqCst);
+        self.out.store(0, SeqCst);
+    }
+
+    #[cfg(test)]
+    pub(super) fn lose(&self) {
+        self.left.fetch_sub(1, SeqCst);
     }
 
     fn take(&self) -> bool {
-        self.left
-            .fetch_update(SeqCst, SeqCst, |n| n.checked_sub(1))
-            .is_ok()
+        let less = |n: u32| n.checked_sub(1);
+        let taken = self.left.fetch_update(SeqCst, SeqCst, less).is_ok();
+        if taken {
+            self.out.fetch_add(1, SeqCst);
+            self.audit();
+        }
+        taken
+    }
+
+    /// Invariant 38: what is in the pool and what is out are all its elements.
+    fn audit(&self) {
+        let (left, out) = (self.left.load(SeqCst), self.out.load(SeqCst));
+        let m = current();
+        if left + out != self.size && m.machine().simulated() {
+            m.machine().state_break("mempool-count", || {
+                format!(
+                    "{}: {left} elements in the pool, {out} out, of {}",
+                    self.name, self.size
+                )
+            });
+        }
     }
 }
 
@@ -130,10 +157,14 @@ impl Mm {
             return;
         }
         e.point(OpKind::Wake, p.res);
-        if p.left.fetch_add(1, SeqCst) >= p.size {
+        let less = |n: u32| n.checked_sub(1);
+        let known = p.out.fetch_update(SeqCst, SeqCst, less).is_ok();
+        if p.left.fetch_add(1, SeqCst) >= p.size || !known {
             e.machine().state_break("mempool-overfull", || {
                 format!("{}: more elements given back than it has", p.name)
             });
+        } else {
+            p.audit();
         }
         e.machine().wake(p.res);
     }

@@ -52,6 +52,7 @@ impl Mm {
     /// The page leaves its mapping: nobody finds it there any more. Its owner still has to free it.
     pub fn detach_page(&self, pfn: Pfn) {
         if let Some(number) = self.page_number(pfn) {
+            self.audit_removal(pfn);
             self.lru_frames[number].store(NIL, Relaxed);
         }
     }

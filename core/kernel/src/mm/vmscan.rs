@@ -305,7 +305,6 @@ impl Mm {
         if !cb.remove_mapping(page) {
             return Step::Is(Fate::Keep);
         }
-        self.audit_removal(pfn);
         self.detach_page(pfn);
         Step::Is(Fate::Free)
     }
@@ -327,6 +326,11 @@ impl Mm {
     /// zones.
     pub(crate) fn reclaimable(&self, zone: &Zone) -> u32 {
         self.nodes[zone.node].on_lru.load(Relaxed)
+    }
+
+    /// A page is charged to another memcg from now on; the counters are the caller's.
+    pub(crate) fn set_memcg(&self, pfn: Pfn, memcg: usize) {
+        self.memcg_tags[pfn.index()].store(memcg as u32, Relaxed);
     }
 
     pub(crate) fn memcg_of(&self, pfn: Pfn) -> Option<usize> {

@@ -91,6 +91,28 @@ impl Entity {
         self.cpu_changed();
     }
 
+    /// What a lock operation may change of its task: locks held, `preempt_count`, bottom halves, interrupts.
+    pub(crate) fn standing(&self) -> (u16, u16, u16, bool) {
+        (
+            self.held.get(),
+            self.preempt.get(),
+            self.bh.get(),
+            self.irqs_off.get(),
+        )
+    }
+
+    /// Invariant 41: a trylock that failed leaves no trace.
+    pub(crate) fn audit_no_trace(&self, before: (u16, u16, u16, bool)) {
+        if self.standing() != before {
+            self.machine().state_break("trylock-trace", || {
+                format!(
+                    "{}: a failed trylock left locks held, preempt_count, bottom halves or interrupts changed",
+                    self.name
+                )
+            });
+        }
+    }
+
     /// Invariant 15: whoever takes the lock in an interrupt would now spin on the task that it interrupted.
     #[cold]
     fn irqs_on_under_lock(&self, lock: ResId) {

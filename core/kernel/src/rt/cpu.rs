@@ -17,6 +17,7 @@ impl Machine {
             None => cpu.curr.get(),
         };
         e.host.set(host);
+        self.audit_irq_entry(e, below.or(cpu.curr.get()));
         if e.kind == EntityKind::SoftIrq {
             cpu.softirq_due.set(false);
             e.bh.set(1);
@@ -26,6 +27,19 @@ impl Machine {
             e.preempt.set(1);
         }
         self.recompute(e.cpu);
+    }
+
+    /// Invariant 42: a handler does not come in over somebody who has interrupts, or for softirqs bottom halves, off.
+    pub(crate) fn audit_irq_entry(&self, e: &Entity, over: Option<EntityId>) {
+        let Some(over) = over.map(|id| self.entity(id)) else {
+            return;
+        };
+        let softirq = e.kind == EntityKind::SoftIrq;
+        if over.irqs_off.get() || softirq && over.bh.get() != 0 {
+            self.state_break("irq-while-off", || {
+                format!("{} interrupts {}, which has it disabled", e.name, over.name)
+            });
+        }
     }
 
     /// What may run on a CPU, anew; called when its interrupt or preemption state changed.

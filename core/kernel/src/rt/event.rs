@@ -242,6 +242,7 @@ fn emit(e: &Entity, kind: EventKind, about: About, text: &str) {
         site = e.site.get(),
         pf = task.pf.get(),
         irqs_off = e.irqs_off.get(),
+        bh_off = e.bh.get() != 0 && !e.machine().rt(),
         atomic = e.preempt.get() != 0 || e.bh.get() != 0 && !e.machine().rt(),
         fact = about.fact as u64,
         res = u64::from(about.res.0),

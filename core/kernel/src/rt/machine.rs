@@ -85,6 +85,8 @@ pub struct Machine {
     pub(crate) runtime: Cell<Runtime>,
     pub(crate) sim: Sim,
     pub(crate) lockdep: Lockdep,
+    /// Classes of lock maps by name: a map that the program declares can be one of the kernel's own class.
+    pub(crate) map_classes: Vec<(Box<str>, ksplat_lockdep::Key)>,
     pub(crate) recording: Cell<bool>,
     /// Something that `World::check` looks at was touched.
     pub(crate) touched: Cell<bool>,
@@ -181,6 +183,7 @@ impl Machine {
             runtime: Cell::new(Runtime::Deterministic),
             sim: Sim::new(),
             lockdep: Lockdep::new(crate::lockdep_events::config(&spec.rules)),
+            map_classes: Vec::new(),
             recording: Cell::new(false),
             touched: Cell::new(false),
             stopped: AtomicBool::new(false),

@@ -271,6 +271,7 @@ impl Lock {
     #[inline]
     fn try_acquire(&self, mode: Mode, how: How) -> Option<IrqFlags> {
         let e = current();
+        let before = e.standing();
         let flags = self.keep_cpu(&e, how.irq);
         let got = if self.is_only_preemption {
             self.enter_local(&e);
@@ -284,6 +285,7 @@ impl Lock {
         }
         if !got {
             self.leave(&e, how.irq, flags);
+            e.audit_no_trace(before);
             return None;
         }
         if let Some(map) = self.map {

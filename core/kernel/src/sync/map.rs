@@ -20,10 +20,15 @@ impl LockMap {
         }
     }
 
-    /// Registers a class for maps: no wait type, as `lockdep_init_map()` makes it.
+    /// The class for maps of this name, registered when it is new: no wait type, as `lockdep_init_map()` makes it.
     #[must_use]
     pub fn class(m: &mut Machine, name: &str) -> Key {
-        m.lockdep_mut().register_key(KeyInfo::new(name))
+        if let Some((_, key)) = m.map_classes.iter().find(|(known, _)| **known == *name) {
+            return *key;
+        }
+        let key = m.lockdep_mut().register_key(KeyInfo::new(name));
+        m.map_classes.push((name.into(), key));
+        key
     }
 
     /// `lock_map_acquire()`, or `lock_map_acquire_read()` with a recursive reader.

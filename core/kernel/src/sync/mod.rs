@@ -1,7 +1,10 @@
 //! Synchronisation primitives, each reporting to lockdep what the kernel's does.
 
+#[cfg(test)]
+mod canaries;
 mod completion;
 mod console;
+mod late;
 mod lock;
 mod map;
 mod rcu;
@@ -15,6 +18,7 @@ mod word;
 pub use crate::lockdep_events::Map;
 pub use completion::Completion;
 pub use console::Consoles;
+pub use late::Late;
 pub use lock::{How, Irq, Lock, LockKind};
 pub use map::LockMap;
 pub use rcu::Rcu;

@@ -1,12 +1,13 @@
 //! RCU: read sections, grace periods that wait for all older readers, and callbacks that run after one.
 
+use super::late::Late;
 use crate::lockdep_events as lockdep;
 use crate::rt::set::{AtomicSet, sets};
 use crate::rt::{
-    CpuId, Entity, EntitySet, EventKind, Machine, Needs, OpKind, ResId, ResKind, Wait, WaitHow,
-    current, record,
+    CpuId, Entity, EntityId, EntitySet, EventKind, Machine, Needs, OpKind, ResId, ResKind, Wait,
+    WaitHow, current, members, record,
 };
-use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The RCU of a machine.
@@ -15,26 +16,32 @@ pub struct Rcu {
     res: ResId,
     /// Entities inside a read section.
     readers: AtomicSet,
+    /// Read sections begun so far, and for each entity the number of the one that it is in.
+    sections: AtomicU64,
+    section: Box<[AtomicU64]>,
     /// For each entity that waits for a grace period: the readers it still waits for.
-    awaited: Box<[AtomicSet]>,
+    pub(super) awaited: Box<[AtomicSet]>,
     callbacks: Mutex<Callbacks>,
+    late: Late,
 }
 
 /// What `call_rcu` queued, oldest first.
 #[derive(Debug, Default)]
-struct Callbacks {
-    queued: Vec<Callback>,
+pub(super) struct Callbacks {
+    pub(super) queued: Vec<Callback>,
     /// Callbacks queued so far.
     total: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Callback {
+pub(super) struct Callback {
     cpu: CpuId,
     function: usize,
     number: u64,
+    /// Read sections begun before it.
+    before: u64,
     /// Readers whose end it waits for.
-    awaited: EntitySet,
+    pub(super) awaited: EntitySet,
     running: bool,
 }
 
@@ -45,8 +52,11 @@ impl Rcu {
         Self {
             res: m.add_resource(ResKind::GracePeriod, "rcu"),
             readers: AtomicSet::default(),
+            sections: AtomicU64::new(0),
+            section: m.entities().iter().map(|_| AtomicU64::new(0)).collect(),
             awaited: sets(m.entities().len()),
             callbacks: Mutex::default(),
+            late: Late::default(),
         }
     }
 
@@ -59,13 +69,15 @@ impl Rcu {
     /// Back to no readers, for a new execution.
     pub fn reset(&self) {
         self.readers.store(0, SeqCst);
+        self.sections.store(0, SeqCst);
         self.awaited.iter().for_each(|a| a.store(0, SeqCst));
+        self.late.reset();
         let mut callbacks = self.callbacks();
         callbacks.queued.clear();
         callbacks.total = 0;
     }
 
-    fn callbacks(&self) -> MutexGuard<'_, Callbacks> {
+    pub(super) fn callbacks(&self) -> MutexGuard<'_, Callbacks> {
         self.callbacks
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -83,6 +95,8 @@ impl Rcu {
         let n = e.rcu.get();
         e.rcu.set(n + 1);
         if n == 0 {
+            let number = self.sections.fetch_add(1, SeqCst) + 1;
+            self.section[e.id().index()].store(number, SeqCst);
             self.readers.fetch_or(e.bit(), SeqCst);
             e.machine().changed(&e, false);
         }
@@ -146,6 +160,7 @@ impl Rcu {
         e.point(OpKind::Wait, self.res);
         record(EventKind::Block, || "synchronize_rcu".to_owned());
         let awaited = &self.awaited[e.id().index()];
+        let before = self.sections.load(SeqCst);
         awaited.store(self.readers.load(SeqCst), SeqCst);
         if awaited.load(SeqCst) & e.bit() != 0 {
             e.machine().state_break("rcu-self-wait", || {
@@ -156,7 +171,7 @@ impl Rcu {
         loop {
             let older = awaited.load(SeqCst);
             if older == 0 {
-                return;
+                return self.audit_grace_period(&e, before);
             }
             e.block(Wait {
                 res: self.res,
@@ -166,14 +181,28 @@ impl Rcu {
         }
     }
 
+    /// Invariant 18: at the end of a grace period nobody is in a read section that began before it did.
+    fn audit_grace_period(&self, e: &Entity, before: u64) {
+        let m = e.machine();
+        let readers = self.readers.load(SeqCst);
+        let older = |id: &EntityId| self.section[id.index()].load(SeqCst) <= before;
+        let Some(reader) = members(readers).find(older).filter(|_| m.simulated()) else {
+            return;
+        };
+        m.state_break("rcu-grace-period", || {
+            let reader = m.entity(reader).name();
+            format!("a grace period ends although {reader} has been reading since before it")
+        });
+    }
+
     /// `call_rcu()`: the function runs in softirq context of this CPU, some time after the readers of now have ended.
-    /// [`Softirqs::update`](super::Softirqs::update) is the caller's. Once all tasks have ended callbacks queue none any
-    /// more.
+    /// [`Softirqs::update`](super::Softirqs::update) is the caller's. Once all tasks have ended each function is queued
+    /// at most once more.
     pub fn call(&self, function: usize, name: &str) {
         let e = current();
         e.point(OpKind::Store, self.res);
         record(EventKind::Step, || format!("call_rcu {name}"));
-        if e.kind() == crate::rt::EntityKind::SoftIrq && !e.machine().tasks_live() {
+        if !self.late.may_queue(function) {
             return;
         }
         e.machine().changed(&e, true);
@@ -183,6 +212,7 @@ impl Rcu {
             cpu: e.cpu(),
             function,
             number: callbacks.total,
+            before: self.sections.load(SeqCst),
             awaited: self.readers.load(SeqCst),
             running: false,
         };
@@ -211,7 +241,10 @@ impl Rcu {
             return None;
         }
         first.running = true;
-        Some(first.function)
+        let (function, before) = (first.function, first.before);
+        drop(callbacks);
+        self.audit_grace_period(&current(), before);
+        Some(function)
     }
 
     /// The callback that the running entity took has run.

@@ -2,6 +2,7 @@
 //!
 //! One entity a CPU runs it all ([`EntityKind::SoftIrq`](crate::rt::EntityKind::SoftIrq)); bodies belong to the embedder.
 
+use super::late::Late;
 use super::map::LockMap;
 use super::rcu::Rcu;
 use crate::rt::{
@@ -42,6 +43,7 @@ struct Timer {
 pub struct Softirqs {
     cpus: Vec<Option<PerCpu>>,
     timers: Vec<Timer>,
+    late: Late,
 }
 
 /// Most softirq handlers.
@@ -61,6 +63,7 @@ impl Softirqs {
         Self {
             cpus: cpus.collect(),
             timers: Vec::new(),
+            late: Late::default(),
         }
     }
 
@@ -80,6 +83,7 @@ impl Softirqs {
 
     /// Nothing raised, nothing armed.
     pub fn reset(&self) {
+        self.late.reset();
         for cpu in self.cpus.iter().flatten() {
             cpu.raised.store(0, SeqCst);
         }
@@ -121,14 +125,14 @@ impl Softirqs {
         self.update(rcu, e.cpu());
     }
 
-    /// `mod_timer()`: arms a timer; when it fires is a decision. Once all tasks have ended softirqs arm none any more:
-    /// a periodic timer ends with its program.
+    /// `mod_timer()`: arms a timer; when it fires is a decision. Once all tasks have ended each is armed at most once
+    /// more: a periodic timer ends with its program.
     pub fn mod_timer(&self, rcu: &Rcu, timer: usize) {
         let e = current();
         let t = &self.timers[timer];
         e.point(OpKind::Store, t.res);
         record(EventKind::Step, || format!("mod_timer {}", t.name));
-        if e.kind() == crate::rt::EntityKind::SoftIrq && !e.machine().tasks_live() {
+        if !self.late.may_queue(timer) {
             return;
         }
         t.armed.store(1, SeqCst);

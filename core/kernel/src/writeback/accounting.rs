@@ -1,11 +1,12 @@
 //! The accounting of a machine: memcgs, inodes and wbs with their locks, and what the rules make possible.
 
 use super::page_events::{Books, WbCounters};
+use crate::rt::set::AtomicSet;
 use crate::rt::{Entity, EntityId, EventKind, Machine, ResId, ResKind, record};
 use crate::rules::{Cgroup, Rules, WbNesting};
 use crate::sync::{Lock, LockKind, WaitQueue};
 use ksplat_lockdep::Key;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::SeqCst};
 
 /// Description of a `bdi_writeback`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,7 +40,7 @@ pub struct MoveSpec {
 pub struct PageOwner {
     /// The inode whose page cache it is in.
     pub inode: Option<usize>,
-    /// The memcg it is charged to.
+    /// The memcg it is charged to when the tasks start.
     pub memcg: Option<usize>,
 }
 
@@ -52,6 +53,8 @@ pub struct AccountingSpec {
     pub wbs: Vec<WbSpec>,
     /// Inodes.
     pub inodes: Vec<InodeSpec>,
+    /// The inode of each mapping.
+    pub mappings: Vec<usize>,
     /// The pages of [`MmSpec::lru`](crate::mm::MmSpec::lru), in order.
     pub pages: Vec<PageOwner>,
     /// The daemon that runs [`Accounting::switch_worker`].
@@ -76,6 +79,8 @@ pub(super) struct Wb {
     pub(super) name: String,
     pub(super) list_lock: Lock,
     pub(super) counters: WbCounters,
+    /// By inode: the lists that it is on, as the bits of [`List`](super::inode_sync::List).
+    pub(super) lists: Box<[AtomicU8]>,
 }
 
 /// `struct inode` with its `address_space`.
@@ -90,12 +95,16 @@ pub(super) struct Inode {
     pub(super) state_res: ResId,
     /// `I_WB_SWITCH`.
     pub(super) switching: AtomicBool,
-    /// `I_DIRTY_PAGES`: on the `b_dirty` list of its wb.
+    /// `I_SYNC`: who writes it, one bit.
+    pub(super) sync: AtomicSet,
+    /// What waits for `I_SYNC` go through.
+    pub(super) sync_res: ResId,
+    /// Tasks that write it.
+    pub(super) writers: AtomicU32,
+    /// `I_DIRTY_PAGES`: on a list of its wb.
     pub(super) dirty: AtomicBool,
     /// `i_wb`, as a number plus one; 0: none.
     pub(super) i_wb: AtomicU32,
-    /// The wb on whose `b_dirty` list it is, as a number plus one; 0: on none.
-    pub(super) on_list: AtomicU32,
     /// The wb to switch to, while a switch is queued: as a number plus one.
     pub(super) target: AtomicU32,
     /// Transactions that saw `I_WB_SWITCH` clear and are not over.
@@ -108,8 +117,15 @@ pub struct Accounting {
     pub(super) memcgs: Box<[Memcg]>,
     pub(super) wbs: Box<[Wb]>,
     pub(super) inodes: Box<[Inode]>,
+    mappings: Box<[usize]>,
     pub(super) pages: Box<[PageOwner]>,
+    /// `page->mem_cgroup` of each page, as a number plus one.
+    pub(super) owners: Box<[AtomicU32]>,
     pub(super) wb_switch_rwsem: Lock,
+    /// By page: its tags in `i_pages`, as the bits of [`Tag`](super::page_events::Tag).
+    pub(super) tags: Box<[AtomicU8]>,
+    /// `isw_nr_in_flight`: switches that are queued or run.
+    pub(super) switches_in_flight: AtomicU32,
     /// Work for the switch worker.
     pub(super) switches: WaitQueue,
     pub(super) books: Books,
@@ -161,7 +177,9 @@ impl Accounting {
             .iter()
             .map(|g| Memcg::new(m, g, &keys))
             .collect();
-        let wbs: Vec<Wb> = spec.wbs.iter().map(|w| Wb::new(m, w, &keys)).collect();
+        let inodes = spec.inodes.len();
+        let wbs = spec.wbs.iter().map(|w| Wb::new(m, w, inodes, &keys));
+        let wbs: Vec<Wb> = wbs.collect();
         let inodes: Vec<Inode> = spec
             .inodes
             .iter()
@@ -173,6 +191,10 @@ impl Accounting {
             memcgs: memcgs.into(),
             wbs: wbs.into(),
             inodes: inodes.into(),
+            owners: spec.pages.iter().map(|_| AtomicU32::new(0)).collect(),
+            tags: spec.pages.iter().map(|_| AtomicU8::new(0)).collect(),
+            switches_in_flight: AtomicU32::new(0),
+            mappings: spec.mappings.clone().into(),
             pages: spec.pages.clone().into(),
             wb_switch_rwsem: rwsem,
             switches: WaitQueue::new(m, ResKind::Idle, "a wb switch to do", 0),
@@ -188,17 +210,39 @@ impl Accounting {
             let moving = g.starts_moving && self.moves_charges;
             g.moving.store(u32::from(moving), SeqCst);
         }
-        self.wbs.iter().for_each(|w| w.counters.reset());
+        for wb in &self.wbs {
+            wb.counters.reset();
+            wb.lists.iter().for_each(|l| l.store(0, SeqCst));
+        }
         for inode in &self.inodes {
             inode.reset(self.switches_wbs);
         }
+        self.tags.iter().for_each(|t| t.store(0, SeqCst));
+        self.switches_in_flight.store(0, SeqCst);
+        for (owner, page) in self.owners.iter().zip(&self.pages) {
+            owner.store(stored(page.memcg), SeqCst);
+        }
         self.books.reset();
+    }
+
+    /// The memcg that a page is charged to.
+    pub(super) fn memcg_of(&self, page: usize) -> Option<usize> {
+        number(self.owners.get(page)?.load(SeqCst))
     }
 
     /// The inode of a page.
     #[must_use]
     pub fn inode_of(&self, page: usize) -> Option<usize> {
         self.pages.get(page)?.inode
+    }
+
+    /// The inode of a mapping.
+    ///
+    /// # Panics
+    /// If there is no such mapping.
+    #[must_use]
+    pub fn inode_of_mapping(&self, mapping: usize) -> usize {
+        self.mappings[mapping]
     }
 
     /// The wb that an inode is attached to (`inode->i_wb`), if any.
@@ -244,12 +288,13 @@ impl Memcg {
 }
 
 impl Wb {
-    fn new(m: &mut Machine, spec: &WbSpec, keys: &Keys) -> Self {
+    fn new(m: &mut Machine, spec: &WbSpec, inodes: usize, keys: &Keys) -> Self {
         let lock = format!("list_lock of {}", spec.name);
         Self {
             name: spec.name.clone(),
             list_lock: Lock::new(m, LockKind::Spin, &lock, keys.list_lock),
             counters: WbCounters::default(),
+            lists: (0..inodes).map(|_| AtomicU8::new(0)).collect(),
         }
     }
 }
@@ -267,10 +312,12 @@ impl Inode {
                 keys.i_pages,
             ),
             state_res: m.add_resource(ResKind::State, &format!("i_state of {name}")),
+            sync: AtomicSet::default(),
+            sync_res: m.add_resource(ResKind::PageBit, &format!("I_SYNC of {name}")),
+            writers: AtomicU32::new(0),
             switching: AtomicBool::new(false),
             dirty: AtomicBool::new(false),
             i_wb: AtomicU32::new(0),
-            on_list: AtomicU32::new(0),
             target: AtomicU32::new(0),
             unlocked: AtomicU32::new(0),
             spec: spec.clone(),
@@ -282,7 +329,8 @@ impl Inode {
             .store(self.spec.switching && switches_wbs, SeqCst);
         self.dirty.store(false, SeqCst);
         self.i_wb.store(stored(self.spec.wb), SeqCst);
-        self.on_list.store(0, SeqCst);
+        self.sync.store(0, SeqCst);
+        self.writers.store(0, SeqCst);
         self.target.store(0, SeqCst);
         self.unlocked.store(0, SeqCst);
     }

@@ -8,6 +8,7 @@
 //! | start and end of writeback | page-stat, in it `i_pages` with irqsave; the end in interrupt context as a rule |
 
 use super::accounting::Accounting;
+use super::inode_sync::List;
 use crate::mm::{Mm, PageFlags};
 use crate::rt::{EventKind, Machine, OpKind, current, record};
 use crate::sync::Rcu;
@@ -84,6 +85,8 @@ pub struct Counters {
 #[derive(Debug)]
 pub(crate) struct Books {
     node: Counters,
+    /// NR_ZONE_WRITE_PENDING of the zone that all these pages lie in.
+    pub(super) write_pending: Counter,
     memcgs: Box<[Counters]>,
     /// Page events and switches that are in the middle of it.
     open: AtomicU32,
@@ -95,6 +98,7 @@ impl Books {
     pub(crate) fn new(memcgs: usize) -> Self {
         Self {
             node: Counters::default(),
+            write_pending: Counter::default(),
             memcgs: (0..memcgs).map(|_| Counters::default()).collect(),
             open: AtomicU32::new(0),
             changed: AtomicBool::new(false),
@@ -106,6 +110,7 @@ impl Books {
             counters.dirty.reset();
             counters.writeback.reset();
         }
+        self.write_pending.reset();
         self.open.store(0, SeqCst);
         self.changed.store(false, SeqCst);
     }
@@ -119,6 +124,14 @@ impl Books {
         self.changed.store(true, SeqCst);
         current().machine().touch();
     }
+}
+
+/// A tag of `i_pages` (`PAGECACHE_TAG_DIRTY`, `PAGECACHE_TAG_WRITEBACK`), changed under its lock. The dirty tag may lag
+/// behind: it says "possibly dirty".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tag {
+    Dirty = 1,
+    Writeback = 2,
 }
 
 /// A page event, by what it does to the counters.
@@ -155,15 +168,19 @@ impl Accounting {
         let (dirty, writeback) = self.counted(mm, page);
         let wb = self.inode_of(page).and_then(|i| self.wb_of(i));
         if dirty {
+            self.tag(page, Tag::Dirty, true);
             self.count(page, wb, Event::Dirtied);
         }
         if writeback {
+            self.tag(page, Tag::Writeback, true);
             self.count(page, wb, Event::Started);
         }
         if let Some(inode) = self.inode_of(page).filter(|_| dirty) {
             let i = &self.inodes[inode];
             i.dirty.store(true, SeqCst);
-            i.on_list.store(i.i_wb.load(SeqCst), SeqCst);
+            if let Some(wb) = self.wb_of(inode) {
+                self.wbs[wb].lists[inode].store(List::Dirty as u8, SeqCst);
+            }
         }
     }
 
@@ -186,6 +203,7 @@ impl Accounting {
         let flags = self.lock_pages(inode);
         let new = self.set_bit(mm, page, PageFlags::DIRTY);
         if new {
+            self.tag(page, Tag::Dirty, true);
             self.count(page, self.wb_of(inode), Event::Dirtied);
         }
         self.unlock_pages(inode, flags);
@@ -268,6 +286,10 @@ impl Accounting {
         let flags = self.lock_pages(inode);
         let changed = change(PageFlags::WRITEBACK);
         if changed {
+            self.tag(page, Tag::Writeback, on);
+            if on && !self.counted(mm, page).0 {
+                self.tag(page, Tag::Dirty, false);
+            }
             let event = if on { Event::Started } else { Event::Ended };
             self.count(page, self.wb_of(inode), event);
         }
@@ -275,6 +297,33 @@ impl Accounting {
         self.page_stat_end(rcu, stat);
         self.books.end();
         changed
+    }
+
+    pub(super) fn tag(&self, page: usize, tag: Tag, on: bool) {
+        let (tags, bit) = (&self.tags[page], tag as u8);
+        if on {
+            tags.fetch_or(bit, SeqCst);
+        } else {
+            tags.fetch_and(!bit, SeqCst);
+        }
+    }
+
+    /// Invariant 23: the writeback tag is the bit, and who is dirty is tagged.
+    fn check_tags(&self, m: &Machine, mm: &Mm) {
+        for page in 0..self.tags.len() {
+            let (dirty, writeback) = self.counted(mm, page);
+            let tags = self.tags[page].load(SeqCst);
+            let tagged = |tag: Tag| tags & tag as u8 != 0;
+            if tagged(Tag::Writeback) != writeback || dirty && !tagged(Tag::Dirty) {
+                m.state_break("page-tags", || {
+                    format!(
+                        "page {page} is dirty: {dirty}, under writeback: {writeback}; tagged {} and {}",
+                        tagged(Tag::Dirty),
+                        tagged(Tag::Writeback)
+                    )
+                });
+            }
+        }
     }
 
     /// Sets a bit of a page; false if it was set, or the page does not exist.
@@ -297,8 +346,15 @@ impl Accounting {
         mm.clear_page_flags(pfn, bit) != PageFlags::NONE
     }
 
+    /// The bit is changed already: where charges move, the page can go to another memcg before it is counted, unless the
+    /// page-stat transaction prevents it.
     fn count(&self, page: usize, wb: Option<usize>, event: Event) {
-        let of_memcg = self.pages[page].memcg.map(|g| &self.books.memcgs[g]);
+        if let Some(memcg) = self.memcg_of(page).filter(|_| self.moves_charges)
+            && crate::rt::in_machine()
+        {
+            current().point(OpKind::Load, self.memcgs[memcg].moving_res);
+        }
+        let of_memcg = self.memcg_of(page).map(|g| &self.books.memcgs[g]);
         for counters in of_memcg.into_iter().chain([&self.books.node]) {
             match event {
                 Event::Dirtied => counters.dirty.add(1),
@@ -307,6 +363,10 @@ impl Accounting {
                 Event::Ended => counters.writeback.add(-1),
             }
         }
+        self.books.write_pending.add(match event {
+            Event::Dirtied | Event::Started => 1,
+            Event::Cleaned | Event::Ended => -1,
+        });
         let Some(wb) = wb else {
             return;
         };
@@ -332,8 +392,8 @@ impl Accounting {
         }
     }
 
-    /// Invariants 19, 20, 21, 31: the counters equal what the pages say, whenever no page event and no switch is in the
-    /// middle of it.
+    /// Invariants 19, 20, 21, 23, 30, 31: counters and tags equal what the pages say, whenever no page event and no
+    /// switch is in the middle of it.
     pub fn check(&self, m: &Machine, mm: &Mm) {
         if self.books.open.load(SeqCst) != 0 || !self.books.changed.swap(false, SeqCst) {
             return;
@@ -364,7 +424,7 @@ impl Accounting {
             sum(&|_| true),
         );
         for (n, g) in self.memcgs.iter().enumerate() {
-            let found = sum(&|p| self.pages[p].memcg == Some(n));
+            let found = sum(&|p| self.memcg_of(p) == Some(n));
             tell(
                 "memcg-counters",
                 &g.name,
@@ -377,16 +437,19 @@ impl Accounting {
             let here = |p| self.inode_of(p).and_then(|i| self.wb_of(i)) == Some(n);
             tell("wb-counters", &wb.name, counted, sum(&here));
         }
-        for i in &self.inodes {
-            let list = i.on_list.load(SeqCst);
-            if list != 0 && list != i.i_wb.load(SeqCst) {
-                m.state_break("inode-list", || {
-                    format!(
-                        "{} is on the list of a wb that it is not attached to",
-                        i.name
-                    )
-                });
-            }
+        let (dirty, writeback) = sum(&|_| true);
+        let pending = self.books.write_pending.get();
+        if pending != dirty + writeback {
+            m.state_break("zone-counters", || {
+                format!(
+                    "NR_ZONE_WRITE_PENDING is {pending}, {dirty} pages are dirty and {writeback} under writeback"
+                )
+            });
         }
+        self.check_tags(m, mm);
+        self.check_switches(m);
+        self.check_lists(&|i, what| {
+            m.state_break("inode-list", || format!("{} {what}", i.name));
+        });
     }
 }

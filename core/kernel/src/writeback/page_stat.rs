@@ -36,24 +36,26 @@ impl Accounting {
         }
         rcu.read_lock();
         out.rcu = true;
-        let Some(memcg) = self.pages.get(page).and_then(|p| p.memcg) else {
-            return out;
-        };
-        let g = &self.memcgs[memcg];
-        e.point(OpKind::Load, g.moving_res);
-        if g.moving.load(SeqCst) == 0 {
-            return out;
+        while let Some(memcg) = self.memcg_of(page) {
+            let g = &self.memcgs[memcg];
+            e.point(OpKind::Load, g.moving_res);
+            if g.moving.load(SeqCst) == 0 {
+                break;
+            }
+            record(EventKind::Step, || {
+                format!("charges of {} are being moved", g.name)
+            });
+            let flags = g.move_lock.lock(How {
+                irq: Irq::Save,
+                ..How::default()
+            });
+            if self.memcg_of(page) == Some(memcg) {
+                out.locked = Some((memcg, flags));
+                break;
+            }
+            // Moved while it waited: from the start.
+            g.move_lock.unlock(Irq::Save, flags);
         }
-        record(EventKind::Step, || {
-            format!("charges of {} are being moved", g.name)
-        });
-        // A real transaction looks again whether the page still belongs to the memcg: no operation of the model moves
-        // a page's charge, so it does.
-        let flags = g.move_lock.lock(How {
-            irq: Irq::Save,
-            ..How::default()
-        });
-        out.locked = Some((memcg, flags));
         out
     }
 
@@ -66,44 +68,5 @@ impl Accounting {
             rcu.read_unlock();
         }
         ends(&current(), stat.irqs_were_off, WHAT);
-    }
-
-    /// Starts moving the charges of a memcg: `moving_account` goes up, then all transactions that did not see it must
-    /// be over (`mem_cgroup_move_charge()`). May sleep. Nothing where charges do not move.
-    ///
-    /// # Panics
-    /// If there is no such memcg.
-    pub fn start_move(&self, rcu: &Rcu, memcg: usize) {
-        let (e, g) = (current(), &self.memcgs[memcg]);
-        if !self.moves_charges {
-            record(EventKind::Step, || {
-                format!("charges of {} do not move under these rules", g.name)
-            });
-            return;
-        }
-        e.point(OpKind::Store, g.moving_res);
-        g.moving.fetch_add(1, SeqCst);
-        record(EventKind::Step, || {
-            format!("moving_account of {} goes up", g.name)
-        });
-        rcu.synchronize();
-    }
-
-    /// Ends moving the charges of a memcg.
-    ///
-    /// # Panics
-    /// If there is no such memcg.
-    pub fn end_move(&self, memcg: usize) {
-        let (e, g) = (current(), &self.memcgs[memcg]);
-        if !self.moves_charges {
-            return;
-        }
-        e.point(OpKind::Store, g.moving_res);
-        let less = |n: u32| n.checked_sub(1);
-        if g.moving.fetch_update(SeqCst, SeqCst, less).is_err() {
-            e.machine().state_break("moving-account", || {
-                format!("moving_account of {} goes below 0", g.name)
-            });
-        }
     }
 }

@@ -8,7 +8,8 @@
 //! The kernel starts the grace period when the switch is queued; here the worker waits for one when it picks the switch
 //! up, which is as long or longer. One switch runs at a time.
 
-use super::accounting::{Accounting, Inode, number, stored};
+use super::accounting::{Accounting, number, stored};
+use super::inode_sync::List;
 use crate::mm::Mm;
 use crate::rt::{EventKind, IrqFlags, Needs, OpKind, WaitHow, current, record};
 use crate::sync::{How, Irq, Rcu};
@@ -41,6 +42,7 @@ impl Accounting {
         if starts {
             i.switching.store(true, SeqCst);
             i.target.store(stored(Some(wb)), SeqCst);
+            self.switches_in_flight.fetch_add(1, SeqCst);
             record(EventKind::Step, || {
                 format!("I_WB_SWITCH of {}: to {}", i.name, self.wbs[wb].name)
             });
@@ -98,7 +100,7 @@ impl Accounting {
         });
         self.books.begin();
         self.move_counters(mm, inode, old, new);
-        self.publish(i, new);
+        self.publish(inode, old, new);
         self.books.end();
         i.i_pages.unlock(Irq::Irq, i_pages);
         i.i_lock.unlock(Irq::Plain, i_lock);
@@ -130,10 +132,21 @@ impl Accounting {
     }
 
     /// Publishes the new wb, then clears the bit.
-    fn publish(&self, i: &Inode, new: usize) {
-        let e = current();
+    pub(super) fn publish(&self, inode: usize, old: usize, new: usize) {
+        let (e, i) = (current(), &self.inodes[inode]);
         e.point(OpKind::Store, i.state_res);
-        // Invariant 29: whoever saw the bit clear has finished.
+        // Invariant 29: with the bit set and all four locks held; whoever saw the bit clear has finished.
+        let locks = [
+            &self.wbs[old].list_lock,
+            &self.wbs[new].list_lock,
+            &i.i_lock,
+            &i.i_pages,
+        ];
+        if !i.switching.load(SeqCst) || !locks.iter().all(|l| l.held_by_current()) {
+            e.machine().state_break("wb-switch-unlocked", || {
+                format!("i_wb of {} moves without I_WB_SWITCH or a lock", i.name)
+            });
+        }
         let overlapping = i.unlocked.load(SeqCst);
         if overlapping != 0 {
             e.machine().state_break("wb-switch-overlap", || {
@@ -143,11 +156,12 @@ impl Accounting {
                 )
             });
         }
-        if i.on_list.load(SeqCst) != 0 {
-            i.on_list.store(stored(Some(new)), SeqCst);
+        if self.wbs[old].lists[inode].swap(0, SeqCst) != 0 {
+            self.wbs[new].lists[inode].store(List::Dirty as u8, SeqCst);
         }
         i.i_wb.store(stored(Some(new)), SeqCst);
         i.target.store(0, SeqCst);
+        self.switches_in_flight.fetch_sub(1, SeqCst);
         i.switching.store(false, SeqCst);
         record(EventKind::Step, || {
             format!(
@@ -158,33 +172,34 @@ impl Accounting {
         e.machine().touch();
     }
 
+    /// Invariant 30: a switch in flight for each inode that is to be switched, and no other.
+    pub(super) fn check_switches(&self, m: &crate::rt::Machine) {
+        let wanted = |i: &&super::accounting::Inode| i.target.load(SeqCst) != 0;
+        let wanted = self.inodes.iter().filter(wanted).count();
+        let counted = self.switches_in_flight.load(SeqCst);
+        if counted as usize != wanted {
+            m.state_break("switches-in-flight", || {
+                format!("isw_nr_in_flight is {counted}, {wanted} inodes are being switched")
+            });
+        }
+    }
+
     /// Puts an inode that just became dirty on the `b_dirty` list of its wb (`__mark_inode_dirty()`).
     pub(crate) fn mark_inode_dirty(&self, inode: usize) {
         let (e, i) = (current(), &self.inodes[inode]);
         let flags = i.i_lock.lock(PLAIN);
         e.point(OpKind::Store, i.state_res);
         let was = i.dirty.swap(true, SeqCst);
-        let mut wb = self.wb_of(inode);
         i.i_lock.unlock(Irq::Plain, flags);
-        if was {
+        if was || self.wb_of(inode).is_none() {
             return;
         }
-        // The list lock comes before i_lock: look again whether the inode is still attached there.
-        while let Some(at) = wb {
-            let list = self.wbs[at].list_lock.lock(PLAIN);
-            let flags = i.i_lock.lock(PLAIN);
-            wb = self.wb_of(inode);
-            let same = wb == Some(at);
-            if same {
-                i.on_list.store(stored(wb), SeqCst);
-                e.machine().touch();
+        // Who writes it puts it on a list when it is through.
+        self.with_lists(inode, |wb| {
+            if i.sync.load(SeqCst) == 0 && i.dirty.load(SeqCst) {
+                self.put_on(inode, wb, Some(List::Dirty));
             }
-            i.i_lock.unlock(Irq::Plain, flags);
-            self.wbs[at].list_lock.unlock(Irq::Plain, list);
-            if same {
-                return;
-            }
-        }
+        });
     }
 
     /// Takes `i_pages` with interrupts off, as the page events do.

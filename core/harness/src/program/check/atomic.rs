@@ -188,6 +188,8 @@ pub fn sleeps(program: &Program, op: &Op) -> Option<String> {
         Op::Serve(..) => "serve",
         Op::Mapping(verb, _) => verb.word(),
         Op::Memcg(verb @ MemcgVerb::StartMove, _) => verb.word(),
+        Op::MovePage(..) => "move_page",
+        Op::OfflineMemcg { .. } => "offline_memcg",
         Op::Mm(verb, _) => verb.word(),
         Op::Invalidate(..) => "invalidate",
         Op::Hotplug { .. } => "memory hotplug",

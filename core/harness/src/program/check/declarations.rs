@@ -248,8 +248,12 @@ fn property(program: &Program, property: &Property) -> Checked {
     }
     for test in &property.never {
         if let Some(event) = test.what.only_at().filter(|event| *event != property.event) {
+            let what = match test.what {
+                What::Plain(plain) => plain.word(),
+                What::Gfp(_) | What::Held(_) | What::In(_) => "gfp",
+            };
             let label = format!("expected `at {}`", event.word());
-            let message = "a test that means nothing there";
+            let message = format!("`{what}` means nothing at {}", property.event.word());
             return Err(Problem::new(property.at, message, label));
         }
         match test.what {

@@ -125,6 +125,14 @@ impl Place<'_> {
                 self.get(*inode)?;
                 self.get(*wb).map(|_| ())
             }
+            Op::MovePage(page, memcg) => {
+                self.get(*memcg)?;
+                self.page(*page)
+            }
+            Op::OfflineMemcg { memcg, parent } => {
+                self.get(*memcg)?;
+                self.get(*parent).map(|_| ())
+            }
             Op::WbStat(inode, _) => self.get(*inode).map(|_| ()),
             Op::Memcg(_, memcg) => self.get(*memcg).map(|_| ()),
             Op::Mm(_, mm) | Op::Invalidate(mm, _) => self.get(*mm).map(|_| ()),

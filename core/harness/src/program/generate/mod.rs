@@ -19,6 +19,7 @@ use super::handler::{
 };
 use super::machine::{Machine, Pcp, Watermarks, Zone, ZoneKind};
 use super::op::Body;
+use super::property::{Property, Test, What};
 use super::rules_text::{GUARDS, RulesText, SWITCHES, Setting};
 use super::schedule::Schedule;
 use super::table::{Id, Table};
@@ -386,7 +387,30 @@ fn extras(u: &mut Unstructured<'_>, program: &mut Program) -> Result<()> {
         decisions: u.arbitrary()?,
     });
     program.expects = some(u, 3, expect)?.0;
+    program.properties = some(u, 2, property)?;
     Ok(())
+}
+
+fn property(u: &mut Unstructured<'_>) -> Result<Property> {
+    Ok(Property {
+        at: At::NOWHERE,
+        name: Name::default(),
+        event: u.arbitrary()?,
+        never: some(u, 3, test)?.0,
+    })
+}
+
+fn test(u: &mut Unstructured<'_>) -> Result<Test> {
+    let what = match u.int_in_range(0..=3)? {
+        0 => What::Gfp(u.arbitrary()?),
+        1 => What::Held(u.arbitrary()?),
+        2 => What::In(u.arbitrary()?),
+        _ => What::Plain(u.arbitrary()?),
+    };
+    Ok(Test {
+        negated: u.arbitrary()?,
+        what,
+    })
 }
 
 fn expect(u: &mut Unstructured<'_>) -> Result<Expect> {

@@ -68,6 +68,8 @@ const OTHERS: &[&str] = &[
     "bio_add_page",
     "serve",
     "switch_wb",
+    "move_page",
+    "offline_memcg",
     "page_stat",
     "wb_stat",
     "invalidate",
@@ -276,6 +278,17 @@ impl<'t> Parser<'t> {
             "switch_wb" => {
                 let inode = self.reference()?;
                 Ok(Op::SwitchWb(inode, self.reference()?))
+            }
+            "move_page" => {
+                let page = self.page_ref()?;
+                self.keyword("to")?;
+                Ok(Op::MovePage(page, self.reference()?))
+            }
+            "offline_memcg" => {
+                let memcg = self.reference()?;
+                self.keyword("into")?;
+                let parent = self.reference()?;
+                Ok(Op::OfflineMemcg { memcg, parent })
             }
             "page_stat" => {
                 let page = self.page_ref()?;

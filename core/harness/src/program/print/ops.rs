@@ -176,6 +176,16 @@ impl Printer<'_> {
             }
             Op::Batch(verb, batch) => format!("{} {}", verb.word(), self.name(*batch)),
             Op::Mapping(verb, mapping) => format!("{} {}", verb.word(), self.name(*mapping)),
+            Op::MovePage(page, memcg) => {
+                format!("move_page {} to {}", self.page(*page), self.name(*memcg))
+            }
+            Op::OfflineMemcg { memcg, parent } => {
+                format!(
+                    "offline_memcg {} into {}",
+                    self.name(*memcg),
+                    self.name(*parent)
+                )
+            }
             Op::SwitchWb(inode, wb) => {
                 format!("switch_wb {} {}", self.name(*inode), self.name(*wb))
             }

@@ -113,6 +113,14 @@ impl Fit<'_> {
                 self.id(inode);
                 self.id(wb);
             }
+            Op::MovePage(page, memcg) => {
+                self.page(page);
+                self.id(memcg);
+            }
+            Op::OfflineMemcg { memcg, parent } => {
+                self.id(memcg);
+                self.id(parent);
+            }
             Op::WbStat(inode, _) => self.id(inode),
             Op::Memcg(_, memcg) => self.id(memcg),
             Op::Mm(_, mm) | Op::Invalidate(mm, _) => self.id(mm),
@@ -120,7 +128,30 @@ impl Fit<'_> {
                 let zones = self.program.machine.zones.len();
                 *zone = u8::try_from(usize::from(*zone) % zones).unwrap_or(0);
             }
-            _ => {}
+            // Fitted before, or without anything but conditions, variables and blocks.
+            Op::Do(_)
+            | Op::Lock(..)
+            | Op::Unlock { .. }
+            | Op::Trylock { .. }
+            | Op::Downgrade(_)
+            | Op::Map(..)
+            | Op::Population(..)
+            | Op::Scope(..)
+            | Op::If { .. }
+            | Op::While(..)
+            | Op::Loop(..)
+            | Op::Call(_)
+            | Op::Assert(_)
+            | Op::Alloc { .. }
+            | Op::Free(_)
+            | Op::MightAlloc(_)
+            | Op::Reclaim(..)
+            | Op::Charge { .. }
+            | Op::Uncharge { .. }
+            | Op::SpinUntil(_)
+            | Op::CallRcu(_)
+            | Op::SynchronizeSrcu(_)
+            | Op::Copy { .. } => {}
         }
     }
 
