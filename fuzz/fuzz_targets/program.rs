@@ -4,12 +4,12 @@
 //! put, one input a class, instead of crashing. `KSPLAT_CLASS`: only this class of finding is a crash.
 #![no_main]
 
-use ksplat_fuzz::judge;
+use ksplat_fuzz::check;
 use ksplat_harness::fuzz::{Input, crossover, mutate};
 use libfuzzer_sys::{fuzz_crossover, fuzz_mutator, fuzz_target, fuzzer_mutate};
 
 fuzz_target!(init: ksplat_fuzz::init(), |input: Input| {
-    if let Err(why) = judge(|judge| judge.check(&input)) {
+    if let Err(why) = check(&input) {
         panic!("{why}");
     }
 });

@@ -2,7 +2,7 @@
 //! Environment as for `program`.
 #![no_main]
 
-use ksplat_fuzz::judge;
+use ksplat_fuzz::{check, judge};
 use ksplat_harness::explore::Replay;
 use ksplat_harness::fuzz::{Input, crossover, mutate};
 use ksplat_kernel::rt::StrategyScheduler;
@@ -11,7 +11,7 @@ use shuttle::{Config, FailurePersistence, Runner};
 use std::sync::{Arc, Mutex};
 
 fuzz_target!(init: ksplat_fuzz::init(), |input: Input| {
-    if let Err(why) = judge(|judge| judge.check(&input)) {
+    if let Err(why) = check(&input) {
         panic!("{why}");
     }
     let Some(judged) = judge(|judge| judge.judge(&input)) else {

@@ -8,6 +8,9 @@ use crate::rules::{laid_over, machine_rules};
 use crate::run::Litmus;
 use ksplat_kernel::rt::{Deterministic, Outcome};
 
+/// No feedback.
+pub(super) const NONE: u8 = 0;
+
 /// Switches that say how a kernel is configured, and not which kernel it is. A program keeps these under the release
 /// that it is fuzzed under; its other switches, and its guards, would make a kernel that nobody has.
 const CONFIGURATION: [&str; 5] = [
@@ -52,8 +55,19 @@ pub fn execute(
     kernel: &RulesText,
     executor: &mut Deterministic,
 ) -> Option<Executed> {
+    execute_with(input, kernel, executor, NONE)
+}
+
+/// As [`execute`], with the kinds of features to collect, one bit a kind.
+pub(super) fn execute_with(
+    input: &Input,
+    kernel: &RulesText,
+    executor: &mut Deterministic,
+    feedback: u8,
+) -> Option<Executed> {
     let rules = machine_rules(&rules_under(&input.program, kernel));
     let litmus = Litmus::with_steps(&input.program, &rules, STEPS).ok()?;
+    litmus.machine().set_feedback(feedback);
     let outcome = litmus.run(executor, &mut Driven::new(&input.decisions));
     Some(Executed { litmus, outcome })
 }

@@ -1,14 +1,14 @@
 //! What a fuzz target says of an input: nothing, or that it is a crash.
 
 use super::class::{class, file_name};
-use super::execute::{Executed, execute, oracle};
+use super::execute::{Executed, execute, execute_with, oracle};
 use super::input::Input;
 use super::known::{Known, Scope, known};
 use crate::explore::Random;
 use crate::finding::{Signature, signatures};
 use crate::program::RulesText;
 use crate::program::rules_text::Release;
-use ksplat_kernel::rt::Deterministic;
+use ksplat_kernel::rt::{Deterministic, Feedback};
 use std::collections::HashSet;
 use std::path::PathBuf;
 
@@ -54,25 +54,34 @@ pub struct Options {
     pub findings: Option<PathBuf>,
     /// `KSPLAT_CLASS`: the only class of finding that is a crash. A minimiser that sets it keeps what it minimises.
     pub only: Option<String>,
+    /// `KSPLAT_FEEDBACK`: kinds of features that are collected, by name with commas between them, `all` or `none`; one
+    /// bit a kind here.
+    pub feedback: u8,
 }
 
 /// A variable of the environment that means nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("KSPLAT_RULES={found}: expected a release such as v4.15 or v6.12")]
+#[error("{variable}={found}: expected {expected}")]
 pub struct OptionsError {
+    variable: &'static str,
     found: String,
+    expected: &'static str,
 }
 
 impl Options {
     /// What the environment says.
     ///
     /// # Errors
-    /// If `KSPLAT_RULES` is no release.
+    /// If `KSPLAT_RULES` is no release, or `KSPLAT_FEEDBACK` names no kind of feedback.
     pub fn from_env() -> Result<Self, OptionsError> {
         let kernel = match std::env::var("KSPLAT_RULES") {
             Err(_) => RulesText::default(),
             Ok(found) => RulesText {
-                release: Some(Release::parse(&found).ok_or(OptionsError { found })?),
+                release: Some(Release::parse(&found).ok_or(OptionsError {
+                    variable: "KSPLAT_RULES",
+                    found,
+                    expected: "a release such as v4.15 or v6.12",
+                })?),
                 ..RulesText::default()
             },
         };
@@ -80,8 +89,31 @@ impl Options {
             kernel,
             findings: std::env::var_os("KSPLAT_FINDINGS").map(PathBuf::from),
             only: std::env::var("KSPLAT_CLASS").ok(),
+            feedback: feedback_of(
+                &std::env::var("KSPLAT_FEEDBACK").unwrap_or_else(|_| "all".into()),
+            )?,
         })
     }
+}
+
+/// The kinds of features that a text names.
+fn feedback_of(text: &str) -> Result<u8, OptionsError> {
+    let all = Feedback::ALL.iter().fold(0, |set, kind| set | kind.bit());
+    let one = |word: &str| match word {
+        "all" => Some(all),
+        "none" | "" => Some(0),
+        _ => Feedback::ALL
+            .iter()
+            .find(|kind| kind.name() == word)
+            .map(|kind| kind.bit()),
+    };
+    let mut words = text.split(',');
+    let set = words.try_fold(0, |set, word| Some(set | one(word.trim())?));
+    set.ok_or_else(|| OptionsError {
+        variable: "KSPLAT_FEEDBACK",
+        found: text.to_owned(),
+        expected: "all, none, or some of edges,contexts,waits,reads,steps,limits",
+    })
 }
 
 /// Executes inputs and says what to make of them.
@@ -89,6 +121,8 @@ impl Options {
 pub struct Judge {
     options: Options,
     executor: Deterministic,
+    /// Features of the last input.
+    features: Vec<u16>,
     /// Classes that are on the disk already.
     saved: HashSet<String>,
 }
@@ -126,9 +160,22 @@ impl Judge {
         Err(format!("{} ({})", finding.signature, finding.class))
     }
 
+    /// The features of the last input that was executed, as numbers below [`ksplat_kernel::rt::FEATURES`].
+    #[must_use]
+    pub fn features(&self) -> &[u16] {
+        &self.features
+    }
+
     /// Executes an input and looks up what it showed. `None`: it cannot be executed.
     pub fn judge(&mut self, input: &Input) -> Option<Judged> {
-        let executed = execute(input, &self.options.kernel, &mut self.executor)?;
+        self.features.clear();
+        let feedback = self.options.feedback;
+        let executed = execute_with(input, &self.options.kernel, &mut self.executor, feedback)?;
+        if feedback != 0 {
+            let machine = executed.litmus.machine();
+            machine.take_features(|feature| self.features.push(feature));
+            machine.set_feedback(0);
+        }
         let outcome = &executed.outcome;
         let nothing =
             outcome.stop.is_none() && outcome.reports.is_empty() && outcome.breaks.is_empty();

@@ -3,9 +3,11 @@
 //! Nothing is formatted unless the machine records.
 
 use super::entity::{Entity, Needs, Wait, WaitHow, current};
+use super::feedback;
 use super::finding::Stop;
 use super::ids::{EntityId, ResId, members};
 use super::machine::Machine;
+use std::panic::Location;
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -185,23 +187,36 @@ impl EventKind {
 
 /// Records an event of the running entity, if the machine records. `text` is only called then.
 #[inline]
+#[track_caller]
 pub fn record(kind: EventKind, text: impl FnOnce() -> String) {
     say(&current(), kind, text);
 }
 
 /// As [`record`], of this entity, which is the running one.
 #[inline]
+#[track_caller]
 pub(crate) fn say(e: &Entity, kind: EventKind, text: impl FnOnce() -> String) {
+    if e.machine().watched() {
+        notice(e, kind, About::NOTHING, text);
+    }
+}
+
+/// Somebody wants to know. Apart from where it happens, so that what it costs is not paid there.
+#[cold]
+#[track_caller]
+fn notice(e: &Entity, kind: EventKind, about: About, text: impl FnOnce() -> String) {
+    feedback::event(e, about, Location::caller());
     if e.machine().recording() {
-        emit(e, kind, About::NOTHING, &text());
+        emit(e, kind, about, &text());
     }
 }
 
 /// Records a bare fact, if the machine records.
 #[inline]
+#[track_caller]
 pub(crate) fn fact(e: &Entity, fact: Fact, res: ResId, set: u64) {
-    if e.machine().recording() {
-        emit(e, EventKind::Fact, About::new(fact, res, set), "");
+    if e.machine().watched() {
+        notice(e, EventKind::Fact, About::new(fact, res, set), String::new);
     }
 }
 
@@ -215,6 +230,7 @@ pub(crate) fn fact_of_current(m: &Machine, about: Fact, res: ResId, set: u64) {
 
 /// Records an event with a fact, if the machine records.
 #[inline]
+#[track_caller]
 pub(crate) fn tell(
     e: &Entity,
     kind: EventKind,
@@ -223,8 +239,8 @@ pub(crate) fn tell(
     set: u64,
     text: impl FnOnce() -> String,
 ) {
-    if e.machine().recording() {
-        emit(e, kind, About::new(fact, res, set), &text());
+    if e.machine().watched() {
+        notice(e, kind, About::new(fact, res, set), text);
     }
 }
 
@@ -251,6 +267,9 @@ fn emit(e: &Entity, kind: EventKind, about: About, text: &str) {
 }
 
 pub(crate) fn blocked(e: &Entity, wait: Wait) {
+    if e.machine().watched() {
+        feedback::waits(e, wait);
+    }
     if !e.machine().recording() {
         return;
     }

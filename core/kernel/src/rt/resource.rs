@@ -53,11 +53,13 @@ pub struct Resource {
     /// Entities that may end a wait although they hold nothing (completions, wait queues).
     pub(crate) enders: AtomicU64,
     pub(crate) kind: ResKind,
+    /// What it is for feedback: see [`super::feedback::tag`].
+    pub(crate) tag: u16,
     pub(crate) name: Box<str>,
 }
 
 impl Resource {
-    pub(crate) fn new(kind: ResKind, name: &str) -> Self {
+    pub(crate) fn new(kind: ResKind, name: &str, tag: u16) -> Self {
         let zero = || AtomicU64::new(0);
         Self {
             state: zero(),
@@ -67,6 +69,7 @@ impl Resource {
             queued_writers: zero(),
             enders: zero(),
             kind,
+            tag,
             name: name.into(),
         }
     }

@@ -63,6 +63,7 @@ impl Machine {
         if candidates != e.id.bit() || self.sim.wants_steps.get() {
             self.decide(Some(e), candidates);
         }
+        super::feedback::operation(e, op);
     }
 
     /// Says what an entity is about to do without giving way: it waits instead.

@@ -112,6 +112,7 @@ pub struct Lock {
 impl Lock {
     /// A lock of a class. `key` is `None` where the kernel has no annotation.
     #[must_use]
+    #[track_caller]
     pub fn new(m: &mut Machine, kind: LockKind, name: &str, key: Option<Key>) -> Self {
         let spins = kind.spins(m.rt());
         let res = m.add_resource(

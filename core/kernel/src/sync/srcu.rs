@@ -23,6 +23,7 @@ pub struct Srcu {
 impl Srcu {
     /// A domain without readers.
     #[must_use]
+    #[track_caller]
     pub fn new(m: &mut Machine, name: &str, key: Key) -> Self {
         let res = m.add_resource(ResKind::GracePeriod, name);
         let zeros = || [const { AtomicU64::new(0) }; MAX_ENTITIES];
