@@ -8,9 +8,6 @@ use crate::rules::{laid_over, machine_rules};
 use crate::run::Litmus;
 use ksplat_kernel::rt::{Deterministic, Outcome};
 
-/// No feedback.
-pub(super) const NONE: u8 = 0;
-
 /// Switches that say how a kernel is configured, and not which kernel it is. A program keeps these under the release
 /// that it is fuzzed under; its other switches, and its guards, would make a kernel that nobody has.
 const CONFIGURATION: [&str; 5] = [
@@ -55,21 +52,19 @@ pub fn execute(
     kernel: &RulesText,
     executor: &mut Deterministic,
 ) -> Option<Executed> {
-    execute_with(input, kernel, executor, NONE)
+    Some(run(place(input, kernel)?, input, executor))
 }
 
-/// As [`execute`], with the kinds of features to collect, one bit a kind.
-pub(super) fn execute_with(
-    input: &Input,
-    kernel: &RulesText,
-    executor: &mut Deterministic,
-    feedback: u8,
-) -> Option<Executed> {
+/// Puts an input's program on a machine. `None`: the machine cannot execute it.
+pub(super) fn place(input: &Input, kernel: &RulesText) -> Option<Litmus> {
     let rules = machine_rules(&rules_under(&input.program, kernel));
-    let litmus = Litmus::with_steps(&input.program, &rules, STEPS).ok()?;
-    litmus.machine().set_feedback(feedback);
+    Litmus::with_steps(&input.program, &rules, STEPS).ok()
+}
+
+/// Runs an input once on the machine of its program.
+pub(super) fn run(litmus: Litmus, input: &Input, executor: &mut Deterministic) -> Executed {
     let outcome = litmus.run(executor, &mut Driven::new(&input.decisions));
-    Some(Executed { litmus, outcome })
+    Executed { litmus, outcome }
 }
 
 /// Broken invariants that no program can be blamed for: the machine's own books are wrong.

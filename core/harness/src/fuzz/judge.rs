@@ -1,16 +1,18 @@
 //! What a fuzz target says of an input: nothing, or that it is a crash.
 
 use super::class::{class, file_name};
-use super::execute::{Executed, execute, execute_with, oracle};
+use super::execute::{Executed, execute, oracle, place, run};
 use super::input::Input;
 use super::known::{Known, Scope, known};
 use crate::explore::Random;
 use crate::finding::{Signature, signatures};
-use crate::program::RulesText;
 use crate::program::rules_text::Release;
+use crate::program::{Program, RulesText};
+use crate::run::Litmus;
 use ksplat_kernel::rt::{Deterministic, Feedback};
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Schedules in which the newest release is given the chance to show what an older one shows.
 const SECOND_LOOK: u64 = 20;
@@ -121,6 +123,8 @@ fn feedback_of(text: &str) -> Result<u8, OptionsError> {
 pub struct Judge {
     options: Options,
     executor: Deterministic,
+    /// The last program and its machine.
+    last: Option<(Arc<Program>, Litmus)>,
     /// Features of the last input.
     features: Vec<u16>,
     /// Classes that are on the disk already.
@@ -146,6 +150,12 @@ impl Judge {
         let Some(judged) = self.judge(input) else {
             return Ok(());
         };
+        let verdict = self.verdict(input, &judged);
+        self.last = Some((Arc::clone(&input.program), judged.executed.litmus));
+        verdict
+    }
+
+    fn verdict(&mut self, input: &Input, judged: &Judged) -> Result<(), String> {
         oracle(&judged.executed.outcome)?;
         let wanted = |f: &&Finding| match &self.options.only {
             Some(only) => f.class == *only,
@@ -170,7 +180,12 @@ impl Judge {
     pub fn judge(&mut self, input: &Input) -> Option<Judged> {
         self.features.clear();
         let feedback = self.options.feedback;
-        let executed = execute_with(input, &self.options.kernel, &mut self.executor, feedback)?;
+        let litmus = match self.last.take() {
+            Some((program, litmus)) if Arc::ptr_eq(&program, &input.program) => litmus,
+            _ => place(input, &self.options.kernel)?,
+        };
+        litmus.machine().set_feedback(feedback);
+        let executed = run(litmus, input, &mut self.executor);
         if feedback != 0 {
             let machine = executed.litmus.machine();
             machine.take_features(|feature| self.features.push(feature));
@@ -217,7 +232,9 @@ impl Judge {
     /// Takes back the explanations that do not hold for an older release.
     fn compare(&mut self, input: &Input, findings: &mut [Finding]) {
         let scope = |f: &Finding| f.known.map(|k| k.scope);
-        let compared = |f: &&Finding| scope(f) == Some(Scope::IfNewestShowsIt);
+        // What is there already is not put there again, explained or not.
+        let collected = |f: &Finding| self.options.only.is_none() && self.saved.contains(&f.class);
+        let compared = |f: &&Finding| scope(f) == Some(Scope::IfNewestShowsIt) && !collected(f);
         let wanted: Vec<String> = findings
             .iter()
             .filter(compared)
