@@ -127,6 +127,8 @@ pub struct Judge {
     last: Option<(Arc<Program>, Litmus)>,
     /// Features of the last input.
     features: Vec<u16>,
+    /// Executions so far.
+    executions: u64,
     /// Classes that are on the disk already.
     saved: HashSet<String>,
 }
@@ -186,6 +188,7 @@ impl Judge {
         };
         litmus.machine().set_feedback(feedback);
         let executed = run(litmus, input, &mut self.executor);
+        self.executions += 1;
         if feedback != 0 {
             let machine = executed.litmus.machine();
             machine.take_features(|feature| self.features.push(feature));
@@ -280,7 +283,7 @@ impl Judge {
         shown
     }
 
-    /// Puts an input where findings are collected, unless there is one of its class.
+    /// Puts an input where findings are collected, unless there is one of its class, and says so.
     fn save(&mut self, input: &Input, class: &str) -> Result<(), String> {
         if !self.saved.insert(class.to_owned()) {
             return Ok(());
@@ -292,6 +295,7 @@ impl Judge {
         if path.exists() {
             return Ok(());
         }
+        eprintln!("{class}: found after {} executions", self.executions);
         crate::hunt::write_whole(&path, &input.encode())
             .map_err(|error| format!("{class}: cannot be saved: {}: {error}", path.display()))
     }
