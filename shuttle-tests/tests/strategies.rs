@@ -1,7 +1,8 @@
 //! Every strategy is a shuttle `Scheduler`.
 
 use ksplat_harness::check::{Bounds, Search, search};
-use ksplat_harness::explore::{Bytes, Directed, Party, Replay, StrategySpec};
+use ksplat_harness::explore::{Directed, Party, Replay, StrategySpec};
+use ksplat_harness::fuzz::{Decisions, Driven};
 use ksplat_harness::run::Litmus;
 use ksplat_kernel::rt::{Strategy, StrategyScheduler};
 use shuttle::{Config, FailurePersistence, Runner};
@@ -75,8 +76,10 @@ fn decisions_replay() {
 
 #[test]
 fn bytes_and_a_directed_search_decide_too() {
-    let bytes: Vec<u8> = (0..64).map(|i| i * 37).collect();
-    assert_eq!(under_shuttle(Bytes::new(&bytes), 1).executions, 1);
+    let bytes: Vec<u8> = (1..64_u8).map(|i| i.wrapping_mul(37)).collect();
+    let decisions = Box::leak(Box::new(Decisions::from_bytes(&bytes)));
+    assert!(!decisions.preemptions.is_empty());
+    assert_eq!(under_shuttle(Driven::new(decisions), 1).executions, 1);
     let l = litmus("a3", "F5");
     let found = search(&l, &Bounds::default(), Search::stops);
     let (_, hit) = found.signatures(|s| s.is_stop()).next().expect("a stop");

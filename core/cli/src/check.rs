@@ -1,6 +1,7 @@
 //! `ksplat check`: explores programs and compares with what they expect.
 
 use crate::options::{BoundOptions, RuleOptions, bad_input};
+use crate::output::{self, complain};
 use crate::{files, progress, save};
 use ksplat_harness::check::{Bounds, Case, CaseResult, cases};
 use ksplat_harness::confirm::{Decided, Decision};
@@ -9,6 +10,7 @@ use ksplat_harness::program::word::Word as _;
 use ksplat_harness::program::{Program, RulesText};
 use ksplat_harness::{run, story};
 use serde::Serialize;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -83,7 +85,7 @@ pub fn run(args: &Args) -> ExitCode {
         match files::read(&path) {
             Ok(file) => programs.push(file),
             Err(message) => {
-                eprintln!("{}", message.trim_end());
+                complain(format_args!("{}", message.trim_end()));
                 bad = true;
             }
         }
@@ -91,19 +93,22 @@ pub fn run(args: &Args) -> ExitCode {
     let list: Vec<&Program> = programs.iter().map(|f| &f.program).collect();
     let done = explore(&list, over.as_ref(), &bounds, args.jobs);
     let mut differing = 0;
+    // Written at the end: what cannot be printed must not keep findings from being saved.
+    let mut out = String::new();
     if !args.json {
-        println!("{}", HEAD);
+        out = format!("{HEAD}\n");
     }
     for d in &done {
         let file = &programs[d.file];
         match &d.result {
             Err(message) => {
-                eprintln!("{}:{message}", file.path.display());
+                complain(format_args!("{}:{message}", file.path.display()));
                 bad = true;
             }
             Ok(result) => {
                 differing += usize::from(!result.differs.is_empty());
                 print_case(
+                    &mut out,
                     args.json,
                     &file.path.display().to_string(),
                     &file.program,
@@ -112,7 +117,7 @@ pub fn run(args: &Args) -> ExitCode {
                 if let Some(dir) = &args.save
                     && let Err(message) = save::save(dir, &file.program, &d.case.under, result)
                 {
-                    eprintln!("ksplat: {message}");
+                    complain(format_args!("ksplat: {message}"));
                     bad = true;
                 }
             }
@@ -120,11 +125,16 @@ pub fn run(args: &Args) -> ExitCode {
     }
     let cases = done.len();
     if !args.json {
-        println!(
+        let _ = writeln!(
+            out,
             "{} programs, {cases} cases: {} as expected, {differing} not",
             programs.len(),
             cases - differing
         );
+    }
+    let printed = output::print(&out);
+    if printed != ExitCode::SUCCESS {
+        return printed;
     }
     match (bad, differing) {
         (true, _) => ExitCode::from(2),
@@ -197,9 +207,9 @@ pub fn explore(
         .collect()
 }
 
-fn print_case(json: bool, file: &str, program: &Program, result: &CaseResult) {
+fn print_case(out: &mut String, json: bool, file: &str, program: &Program, result: &CaseResult) {
     if json {
-        return print_json(file, program, result);
+        return print_json(out, file, program, result);
     }
     let cut = |text: &str, n: usize| text.chars().take(n).collect::<String>();
     let search = &result.search;
@@ -221,7 +231,8 @@ fn print_case(json: bool, file: &str, program: &Program, result: &CaseResult) {
         .map_or("ok".to_owned(), |(s, _)| {
             s.0.split('/').nth(1).unwrap_or("").to_owned()
         });
-    println!(
+    let _ = writeln!(
+        out,
         "{:<24} {:<20} {:<9} {:<19} {:<6} {:<15} {:>9}{}",
         cut(&program.name.to_string(), 24),
         cut(&result.rules, 20),
@@ -237,18 +248,19 @@ fn print_case(json: bool, file: &str, program: &Program, result: &CaseResult) {
         },
     );
     for line in because(result) {
-        println!("{:<24}   {line}", "");
+        let _ = writeln!(out, "{:<24}   {line}", "");
     }
     for line in violations(result) {
-        println!("  {line}");
+        let _ = writeln!(out, "  {line}");
     }
     for differs in &result.differs {
-        println!("{:<24}   DIFFERS: {differs}", "");
+        let _ = writeln!(out, "{:<24}   DIFFERS: {differs}", "");
     }
     if !result.differs.is_empty() {
         for (signature, found) in &search.found {
-            println!("  found {signature} in schedule {}", found.schedule);
-            print!(
+            let _ = writeln!(out, "  found {signature} in schedule {}", found.schedule);
+            let _ = write!(
+                out,
                 "{}",
                 indent(&story::headlines(result.litmus.machine(), &found.outcome))
             );
@@ -315,7 +327,7 @@ fn indent(text: &str) -> String {
     text.lines().map(|l| format!("    {l}\n")).collect()
 }
 
-fn print_json(file: &str, program: &Program, result: &CaseResult) {
+fn print_json(out: &mut String, file: &str, program: &Program, result: &CaseResult) {
     let search = &result.search;
     let of = |which: fn(&ksplat_harness::finding::Signature) -> bool| -> Vec<Finding<'_>> {
         search
@@ -343,7 +355,10 @@ fn print_json(file: &str, program: &Program, result: &CaseResult) {
         differs: &result.differs,
     };
     match serde_json::to_string(&line) {
-        Ok(text) => println!("{text}"),
-        Err(error) => eprintln!("ksplat: {error}"),
+        Ok(text) => {
+            out.push_str(&text);
+            out.push('\n');
+        }
+        Err(error) => complain(format_args!("ksplat: {error}")),
     }
 }

@@ -1,6 +1,7 @@
 //! `ksplat from-fuzz`: an input of a fuzz target as a program.
 
 use crate::options::{RuleOptions, bad_input};
+use crate::output::say;
 use ksplat_harness::check::Found;
 use ksplat_harness::fuzz::{Finding, Input, Judge, Judged, Options, rules_under};
 use ksplat_harness::hunt::write_whole;
@@ -52,7 +53,7 @@ fn convert(args: &Args) -> Result<(), String> {
     let input = Input::decode(&bytes).map_err(|e| in_file(&e))?;
     let text = text(&input, options);
     match &args.output {
-        None => print!("{text}"),
+        None => say(format_args!("{text}")),
         Some(output) => write_whole(output, text.as_bytes()).map_err(|e| e.to_string())?,
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 use crate::minimize::jobs;
 use crate::options::{RuleOptions, bad_input};
+use crate::output::{complain, say};
 use crate::{files, progress};
 use ksplat_harness::hunt::{Config, News, hunt};
 use std::path::PathBuf;
@@ -65,9 +66,11 @@ pub fn run(args: &Args) -> ExitCode {
         News::Programs(n) => bar.set_message(format!("{n} programs")),
         News::New(_) => {}
         News::Minimised(signature, path) => {
-            bar.suspend(|| println!("{signature}  {}", path.display()));
+            bar.suspend(|| say(format_args!("{signature}  {}\n", path.display())));
         }
-        News::Fault(why) => bar.suspend(|| eprintln!("ksplat: fault of this tool: {why}")),
+        News::Fault(why) => {
+            bar.suspend(|| complain(format_args!("ksplat: fault of this tool: {why}")))
+        }
     });
     bar.finish_and_clear();
     let summary = match result {

@@ -1,5 +1,6 @@
 //! `ksplat lockdep`: executes lock programs and compares with recorded answers.
 
+use crate::output::complain;
 use clap::ValueEnum;
 use ksplat_harness::lockdep::{
     Answer, Difference, Event, Missed, Row, Runner, SearchMode, run_file, run_rows,
@@ -117,7 +118,7 @@ pub fn run(args: &Args) -> ExitCode {
         // Whoever reads the output has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("ksplat: standard output: {error}");
+            complain(format_args!("ksplat: standard output: {error}"));
             ExitCode::from(2)
         }
     }

@@ -3,6 +3,7 @@
 use crate::check::explore;
 use crate::files;
 use crate::options::{BoundOptions, bad_input};
+use crate::output::say;
 use ksplat_harness::check::CaseResult;
 use ksplat_harness::program::Program;
 use ksplat_harness::program::expect::{Expect, ReportExpect, StopExpect};
@@ -44,15 +45,15 @@ pub fn run(args: &Args) -> ExitCode {
             Ok(programs) => programs,
             Err(message) => return bad_input(&message),
         };
-        println!(
-            "Thread {}: expected / found in each cell; D a real stop, R a lockdep report, S broken state, - nothing\n",
+        say(format_args!(
+            "Thread {}: expected / found in each cell; D a real stop, R a lockdep report, S broken state, - nothing\n\n",
             thread.to_uppercase()
-        );
+        ));
         let list: Vec<&Program> = programs.iter().map(|f| &f.program).collect();
         let done = explore(&list, None, &bounds, 0);
         let columns = columns(&list);
         let heads: Vec<String> = columns.iter().map(|c| short(c)).collect();
-        println!("{}", row("", &heads, &heads));
+        say(format_args!("{}\n", row("", &heads, &heads)));
         for (i, program) in list.iter().enumerate() {
             let mut line = vec![String::new(); columns.len()];
             for d in done.iter().filter(|d| d.file == i) {
@@ -73,11 +74,16 @@ pub fn run(args: &Args) -> ExitCode {
                 differing += usize::from(!result.differs.is_empty());
                 line[at] = cell(expect, result);
             }
-            println!("{}", row(&program.name.to_string(), &line, &heads));
+            say(format_args!(
+                "{}\n",
+                row(&program.name.to_string(), &line, &heads)
+            ));
         }
-        println!();
+        say(format_args!("\n"));
     }
-    println!("{cells} cells, {differing} differ from what is expected");
+    say(format_args!(
+        "{cells} cells, {differing} differ from what is expected\n"
+    ));
     if differing == 0 {
         ExitCode::SUCCESS
     } else {

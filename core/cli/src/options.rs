@@ -135,6 +135,6 @@ impl BoundOptions {
 
 /// Complains and names the exit status of bad input.
 pub fn bad_input(message: &str) -> std::process::ExitCode {
-    eprintln!("ksplat: {}", message.trim_end());
+    crate::output::complain(format_args!("ksplat: {}", message.trim_end()));
     std::process::ExitCode::from(2)
 }

@@ -2,6 +2,7 @@
 
 use crate::files;
 use crate::options::bad_input;
+use crate::output::{complain, say};
 use ksplat_harness::checker;
 use ksplat_harness::program::Program;
 use ksplat_harness::program::expect::{ReportExpect, StateExpect, StopExpect};
@@ -50,12 +51,12 @@ pub fn run(args: &Args) -> ExitCode {
     if args.json {
         print_json(&replay, missed.is_empty());
     } else {
-        print!("{}", tell(&file.program, &replay));
+        say(format_args!("{}", tell(&file.program, &replay)));
         for what in &missed {
-            println!("NOT REPRODUCED: {what}");
+            say(format_args!("NOT REPRODUCED: {what}\n"));
         }
         if missed.is_empty() {
-            println!("reproduced");
+            say(format_args!("reproduced\n"));
         }
     }
     if missed.is_empty() {
@@ -132,7 +133,7 @@ fn print_json(replay: &Replayed, reproduced: bool) {
         story: story::steps(&replay.recorded.moments),
     };
     match serde_json::to_string(&line) {
-        Ok(text) => println!("{text}"),
-        Err(error) => eprintln!("ksplat: {error}"),
+        Ok(text) => say(format_args!("{text}\n")),
+        Err(error) => complain(format_args!("ksplat: {error}")),
     }
 }

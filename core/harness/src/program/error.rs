@@ -77,9 +77,22 @@ impl TextError {
         Self {
             problems,
             file: file.to_owned(),
-            source: NamedSource::new(file, Arc::from(text)),
+            source: NamedSource::new(file, Arc::from(printable(text))),
         }
     }
+}
+
+/// The text with what steers terminals replaced, every byte where it was.
+fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() && c != '\n' && c != '\t' {
+            out.extend(std::iter::repeat_n('?', c.len_utf8()));
+        } else {
+            out.push(c);
+        }
+    }
+    out
 }
 
 impl std::fmt::Display for TextError {

@@ -232,9 +232,15 @@ impl Release {
         (parts.next().is_none() && release.is_legal()).then_some(release)
     }
 
-    /// Whether the model has a preset for it: 2.6 and later.
+    /// Whether there is such a release: 2.6 to 2.6.39, then series that ended with 3.19, 4.20, 5.19 and 6.19. The rules
+    /// of what came after the newest preset are those of the newest preset.
     pub fn is_legal(self) -> bool {
-        (2..=9).contains(&self.major) && (self.major > 2 || self.minor == 6)
+        match self.major {
+            2 => self.minor == 6 && self.patch <= 39,
+            4 => self.minor <= 20,
+            3 | 5..=7 => self.minor <= 19,
+            _ => false,
+        }
     }
 }
 

@@ -59,7 +59,8 @@ pub fn parse_bytes(file: &str, bytes: &[u8]) -> Result<Program, TextError> {
         "the file is not UTF-8 text",
         "expected text; this byte is not",
     );
-    Err(TextError::new(file, &text, vec![problem]))
+    // What follows is no text.
+    Err(TextError::new(file, &format!("{good}?"), vec![problem]))
 }
 
 /// Reads rules as they stand behind `under`: `v4.15 fs_reclaim=F2 guard pf_memalloc_recursion off`. For options of a

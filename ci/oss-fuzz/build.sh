@@ -1,0 +1,15 @@
+#!/bin/bash -eu
+# Builds all targets as OSS-Fuzz and ClusterFuzzLite want them: binaries, seed corpora, dictionaries and options in $OUT.
+# Runs in their images, with SRC, OUT, SANITIZER and RUSTFLAGS set by them; ci/oss-fuzz/test runs it without an image.
+
+cd "$SRC/ksplat"
+cargo fuzz build -O --debug-assertions
+target_directory=$(cargo metadata --no-deps --format-version 1 | jq -r .target_directory)
+built=$target_directory/$ARCHITECTURE-unknown-linux-gnu/release
+# The canary crashes on purpose.
+for target in $(cargo fuzz list | grep -v '^canary$'); do
+    cp "$built/$target" "$OUT/"
+    zip -q -j -r "$OUT/${target}_seed_corpus.zip" "corpus/fuzz/$target"
+    cp ci/oss-fuzz/libfuzzer.options "$OUT/$target.options"
+done
+ci/oss-fuzz/dictionary > "$OUT/text.dict"
