@@ -2,6 +2,7 @@
 
 use ksplat_harness::fuzz::{Input, Judge, Options};
 use ksplat_kernel::rt::FEATURES;
+use libfuzzer_sys::Corpus;
 use std::cell::{RefCell, UnsafeCell};
 
 thread_local! {
@@ -19,11 +20,11 @@ unsafe impl Sync for Counters {}
 #[unsafe(link_section = "__libfuzzer_extra_counters")]
 static COUNTERS: Counters = Counters(UnsafeCell::new([0; FEATURES]));
 
-/// Executes an input and tells libFuzzer its features.
+/// Executes an input, tells libFuzzer its features, and whether the input may become part of the corpus.
 ///
-/// # Errors
-/// Why the input is a crash: see [`Judge::check`].
-pub fn check(input: &Input) -> Result<(), String> {
+/// # Panics
+/// If the input is a crash: see [`Judge::check`].
+pub fn check(input: &Input) -> Corpus {
     judge(|judge| {
         let verdict = judge.check(input);
         for &feature in judge.features() {
@@ -38,7 +39,11 @@ pub fn check(input: &Input) -> Result<(), String> {
                     .write_volatile(1)
             };
         }
-        verdict
+        match verdict {
+            Err(why) => panic!("{}: {why}", input.program.name),
+            Ok(()) if judge.misused() => Corpus::Reject,
+            Ok(()) => Corpus::Keep,
+        }
     })
 }
 

@@ -308,7 +308,9 @@ fn feedback_is_deterministic_and_changes_nothing() {
         assert!(one.iter().map(|o| &o.0).eq(none.iter().map(|o| &o.0)));
         let all: std::collections::BTreeSet<u16> =
             one.iter().flat_map(|o| o.1.iter().copied()).collect();
-        assert!(all.len() > 5, "{}: {all:?}", kind.name());
+        // Few cases come near a limit.
+        let least = if kind == Feedback::Limits { 1 } else { 6 };
+        assert!(all.len() >= least, "{}: {all:?}", kind.name());
         assert!(all.iter().all(|&f| usize::from(f) < FEATURES));
         // The undisturbed execution comes twice, the second time on the machine of the first.
         for pair in one.chunks(6) {

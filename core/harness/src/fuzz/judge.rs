@@ -127,6 +127,8 @@ pub struct Judge {
     last: Option<(Arc<Program>, Litmus)>,
     /// Features of the last input.
     features: Vec<u16>,
+    /// The last input breaks the rules of what it calls.
+    misused: bool,
     /// Executions so far.
     executions: u64,
     /// Classes that are on the disk already.
@@ -172,6 +174,13 @@ impl Judge {
         Err(format!("{} ({})", finding.signature, finding.class))
     }
 
+    /// Whether the last input breaks the rules of what it calls: that explains everything else in it, so what grows out
+    /// of such an input hides what there is to be found.
+    #[must_use]
+    pub const fn misused(&self) -> bool {
+        self.misused
+    }
+
     /// The features of the last input that was executed, as numbers below [`ksplat_kernel::rt::FEATURES`].
     #[must_use]
     pub fn features(&self) -> &[u16] {
@@ -181,6 +190,7 @@ impl Judge {
     /// Executes an input and looks up what it showed. `None`: it cannot be executed.
     pub fn judge(&mut self, input: &Input) -> Option<Judged> {
         self.features.clear();
+        self.misused = false;
         let feedback = self.options.feedback;
         let litmus = match self.last.take() {
             Some((program, litmus)) if Arc::ptr_eq(&program, &input.program) => litmus,
@@ -210,6 +220,7 @@ impl Judge {
             .iter()
             .filter_map(|c| known(c))
             .find(|k| k.name == MISUSE);
+        self.misused = misuse.is_some();
         let findings =
             signatures(machine, outcome)
                 .into_iter()
