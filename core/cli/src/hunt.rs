@@ -34,6 +34,9 @@ pub struct Args {
     /// Programs to mutate
     #[arg(long, default_value = "corpus/litmus", value_name = "DIR")]
     corpus: PathBuf,
+    /// Make every program from random bytes alone, none from the corpus
+    #[arg(long, conflicts_with = "corpus")]
+    arbitrary: bool,
     /// Schedules a program
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     schedules: u64,
@@ -92,7 +95,14 @@ fn config(args: &Args) -> Result<Config, String> {
     let time = args.seconds.map(Duration::try_from_secs_f64).transpose();
     let time = time.map_err(|e| format!("--seconds: {e}"))?;
     let mut corpus = Vec::new();
-    if args.corpus.is_dir() {
+    if !args.arbitrary {
+        if !args.corpus.is_dir() {
+            return Err(format!(
+                "{}: a directory of programs to mutate was expected here; --corpus names another, --arbitrary does \
+                 without",
+                args.corpus.display()
+            ));
+        }
         for path in files::find(std::slice::from_ref(&args.corpus))? {
             corpus.push(files::read(&path)?.program);
         }

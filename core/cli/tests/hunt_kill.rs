@@ -22,8 +22,7 @@ fn hunt(dir: &Path) -> Command {
             PROGRAMS,
             "--schedules",
             "20",
-            "--corpus",
-            "no-corpus",
+            "--arbitrary",
         ])
         .arg("--dir")
         .arg(dir)
@@ -83,14 +82,7 @@ fn nothing_is_lost_when_a_hunt_is_killed() {
 fn ctrl_c_ends_a_hunt_cleanly() {
     let dir = dir("interrupt");
     let child = Command::new(env!("CARGO_BIN_EXE_ksplat"))
-        .args([
-            "hunt",
-            "--schedules",
-            "20",
-            "--corpus",
-            "no-corpus",
-            "--dir",
-        ])
+        .args(["hunt", "--schedules", "20", "--arbitrary", "--dir"])
         .arg(&dir)
         .stdout(Stdio::piped())
         .spawn()

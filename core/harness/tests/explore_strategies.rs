@@ -4,8 +4,8 @@ use ksplat_harness::explore::{
     Ended, Exhaustive, Limits, Portfolio, Replay, StrategySpec, explore,
 };
 use ksplat_kernel::rt::{
-    CpuId, Deterministic, End, EntityId, EntityKind, EntitySpec, Machine, MachineSpec, OpKind,
-    Outcome, ResId, ResKind, Strategy, StrategyScheduler, World, current, run_in_shuttle,
+    CpuId, Deterministic, End, EntityId, EntityKind, EntitySet, EntitySpec, Machine, MachineSpec,
+    OpKind, Outcome, ResId, ResKind, Strategy, StrategyScheduler, World, current, run_in_shuttle,
 };
 use ksplat_kernel::rules::Rules;
 use ksplat_kernel::sync::{How, Irq, Lock, LockKind};
@@ -76,7 +76,7 @@ fn busy() -> (Machine, Busy) {
 }
 
 /// Everything that an execution shows.
-type Shown = (End, Option<u64>, u32, u32);
+type Shown = (End, Option<EntitySet>, u32, u32);
 
 fn shown(o: &Outcome, w: &Busy) -> Shown {
     assert_eq!(o.fault, None);

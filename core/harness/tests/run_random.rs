@@ -1,66 +1,16 @@
 //! Random programs: no fault of the machine, and the same execution on the deterministic runtime and under shuttle.
 
-use arbitrary::{Arbitrary, Unstructured};
+#[path = "common/random_programs.rs"]
+mod random_programs;
+
 use ksplat_harness::checker::{check, rejected};
 use ksplat_harness::explore::Random;
-use ksplat_harness::program::{Program, print, repair};
-use ksplat_harness::rules::machine_rules;
-use ksplat_harness::run::{Litmus, executable};
+use ksplat_harness::program::{Program, print};
 use ksplat_harness::story::{Moment, recorded};
-use ksplat_kernel::rt::{Deterministic, End, Outcome, StrategyScheduler};
+use ksplat_kernel::rt::{Deterministic, End, StrategyScheduler};
+use random_programs::{Shown, deterministic, litmus, program};
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
-
-/// Bytes that look random, from a seed.
-fn bytes(seed: u64, n: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    };
-    std::iter::repeat_with(|| next().to_le_bytes())
-        .flatten()
-        .take(n)
-        .collect()
-}
-
-/// A random program that can be executed, given up early.
-fn program(seed: u64) -> Program {
-    let bytes = bytes(seed, 2048);
-    let mut program = Program::arbitrary(&mut Unstructured::new(&bytes)).expect("enough bytes");
-    repair(&mut program);
-    executable(&mut program);
-    program.machine.steps = Some(2_000);
-    program
-}
-
-fn litmus(program: &Program) -> Litmus {
-    Litmus::new(program, &machine_rules(&program.rules))
-        .unwrap_or_else(|e| panic!("{e:?} in\n{}", print(program)))
-}
-
-/// Everything that an execution shows, comparable.
-#[derive(Clone, Debug, PartialEq)]
-struct Shown {
-    outcome: String,
-    choices: Vec<u32>,
-    story: Vec<Moment>,
-}
-
-fn shown(litmus: &Litmus, (outcome, story): (Outcome, Vec<Moment>)) -> Shown {
-    Shown {
-        outcome: format!("{outcome:?}"),
-        choices: litmus.machine().choices(),
-        story,
-    }
-}
-
-fn deterministic(litmus: &Litmus, executor: &mut Deterministic, seed: u64) -> Shown {
-    litmus.machine().set_recording(true);
-    let run = recorded(|| litmus.run(executor, &mut Random::new(seed)));
-    shown(litmus, run)
-}
 
 fn under_shuttle(program: &Program, seed: u64) -> Shown {
     let litmus = Arc::new(litmus(program));
@@ -77,7 +27,11 @@ fn under_shuttle(program: &Program, seed: u64) -> Shown {
         });
     });
     let outcome = out.lock().unwrap().take().expect("it ran");
-    shown(&litmus, (outcome, story))
+    Shown {
+        outcome,
+        choices: litmus.machine().choices(),
+        story,
+    }
 }
 
 fn first_difference(a: &Shown, b: &Shown) -> String {
@@ -99,16 +53,16 @@ fn first_difference(a: &Shown, b: &Shown) -> String {
         );
     }
     format!(
-        "{}\n{:?}\n  against\n{}\n{:?}",
+        "{:?}\n{:?}\n  against\n{:?}\n{:?}",
         a.outcome, a.choices, b.outcome, b.choices
     )
 }
 
-#[test]
-fn the_same_choices_are_the_same_execution_on_both_simulated_runtimes() {
+/// Runs every program of `seeds` on both simulated runtimes; returns how many stops and decisions there were.
+fn compare_runtimes(seeds: Range<u64>) -> (usize, usize) {
     let mut executor = Deterministic::new();
     let (mut stops, mut choices) = (0, 0);
-    for seed in 0..2_000 {
+    for seed in seeds {
         let program = program(seed);
         let here = deterministic(&litmus(&program), &mut executor, seed);
         let there = under_shuttle(&program, seed);
@@ -118,14 +72,24 @@ fn the_same_choices_are_the_same_execution_on_both_simulated_runtimes() {
             first_difference(&here, &there),
             print(&program)
         );
-        stops += usize::from(here.outcome.contains("Stopped"));
+        stops += usize::from(here.outcome.stop.is_some());
         choices += here.choices.len();
     }
-    assert!(
-        stops > 100,
-        "only {stops} stops: the programs do too little"
-    );
-    assert!(choices > 20_000, "only {choices} decisions");
+    (stops, choices)
+}
+
+#[test]
+fn the_same_choices_are_the_same_execution_on_both_simulated_runtimes() {
+    let halves = [0..5_000, 5_000..10_000];
+    let halves = halves.map(|seeds| std::thread::spawn(move || compare_runtimes(seeds)));
+    for half in halves {
+        let (stops, choices) = half.join().expect("no difference");
+        assert!(
+            stops > 250,
+            "only {stops} stops: the programs do too little"
+        );
+        assert!(choices > 50_000, "only {choices} decisions");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! An interrupt handler's events go to the held stack of the task that it interrupted, as in the kernel.
 
 use crate::rt::event::fact;
-use crate::rt::{Entity, EventKind, Fact, ResId, map_code, record};
+use crate::rt::{Entity, EventKind, Fact, Machine, ResId, map_code, record};
 use crate::rules::{FsReclaim, Rules};
 use ksplat_lockdep::{
     self as lockdep, Config, HeldState, Key, LockMap, Mode, Outcome, Rcu, Read, ReportId, TaskState,
@@ -92,17 +92,13 @@ fn tell(e: &Entity, id: ReportId) {
 }
 
 #[inline]
-pub(crate) fn acquire(e: &Entity, map: Map, how: Acquire) {
-    if !on(e) {
+pub(crate) fn acquire(m: &Machine, e: &Entity, map: Map, how: Acquire) {
+    if !m.rules().lockdep {
         return;
     }
-    let code = map_code(
-        map.map.key.index() as u64,
-        how.subclass,
-        how.trylock,
-        how.read as u8,
-    );
-    fact(e, Fact::MapGets, map.res(), code);
+    if e.watched.get() {
+        acquire_fact(e, map, how.subclass, how.trylock, how.read);
+    }
     let how = lockdep::Acquire {
         subclass: how.subclass,
         trylock: how.trylock,
@@ -110,17 +106,21 @@ pub(crate) fn acquire(e: &Entity, map: Map, how: Acquire) {
         nest: how.nest.map(|n| n.map),
         ..lockdep::Acquire::at(e.site())
     };
-    told(e, e.machine().lockdep().acquire(state(e), map.map, how));
+    told(e, m.lockdep().acquire(state(e), map.map, how));
+}
+
+#[cold]
+fn acquire_fact(e: &Entity, map: Map, subclass: u8, trylock: bool, read: Read) {
+    let key = map.map.key.index() as u64;
+    let code = map_code(key, subclass, trylock, read as u8);
+    fact(e, Fact::MapGets, map.res(), code);
 }
 
 #[inline]
-pub(crate) fn release(e: &Entity, map: Map) {
-    if on(e) {
+pub(crate) fn release(m: &Machine, e: &Entity, map: Map) {
+    if m.rules().lockdep {
         fact(e, Fact::MapGives, map.res(), 0);
-        told(
-            e,
-            e.machine().lockdep().release(state(e), map.map, e.site()),
-        );
+        told(e, m.lockdep().release(state(e), map.map, e.site()));
     }
 }
 
@@ -155,8 +155,8 @@ pub(crate) fn seqcount_read(e: &Entity, map: Map) {
         read: Read::Recursive,
         ..Acquire::default()
     };
-    acquire(e, map, read);
-    release(e, map);
+    acquire(e.machine(), e, map, read);
+    release(e.machine(), e, map);
     if irqs_on {
         hardirqs_on(e);
     }

@@ -89,6 +89,44 @@ fn under_shuttle(m: Machine, w: Abba, dice: Dice, n: usize) -> Vec<(Outcome, Vec
     std::mem::take(&mut *out)
 }
 
+/// More entities than a machine word has bits: every one of them runs, and the last two close a cycle.
+#[test]
+fn a_hundred_tasks_run_on_every_runtime() {
+    let order = |last| {
+        let mut order = vec![[0, 1]; 99];
+        order.push(last);
+        order
+    };
+    let (m, w) = abba(LockKind::Mutex, order([0, 1]));
+    let mut det = Deterministic::new();
+    for seed in 0..20 {
+        let o = det.run(&m, &w, &mut Dice(seed));
+        assert_eq!((o.end, o.fault), (End::Completed, None));
+        let o = run_on_threads(&m, &w, seed);
+        assert_eq!((o.end, o.fault), (End::Completed, None));
+    }
+    let (m, w) = abba(LockKind::Mutex, order([1, 0]));
+    let inverted = EntityId::new(99).bit();
+    let (mut dice, mut stops) = (Dice(1), 0);
+    for _ in 0..2000 {
+        let Some(stop) = det.run(&m, &w, &mut dice).stop else {
+            continue;
+        };
+        assert_eq!(stop.kind, StopKind::Deadlock);
+        assert_ne!(stop.stuck & inverted, 0);
+        stops += 1;
+    }
+    assert!((20..2000).contains(&stops), "{stops} of 2000");
+    let shown = |o: Outcome, choices| (o.end, o.stop, o.steps, choices);
+    let mut dice = Dice(7);
+    let simulated: Vec<_> = (0..10)
+        .map(|_| shown(det.run(&m, &w, &mut dice), m.choices()))
+        .collect();
+    let under = under_shuttle(m, w, Dice(7), 10);
+    let under: Vec<_> = under.into_iter().map(|(o, c)| shown(o, c)).collect();
+    assert_eq!(under, simulated);
+}
+
 #[test]
 fn abba_deadlocks_and_ordered_locks_do_not() {
     for kind in [

@@ -3,7 +3,7 @@
 use crate::engine::{ClassWord, Lockdep};
 use crate::graph::Graph;
 use crate::held::{Held, Request};
-use crate::key::{Acquire, ClassId, LockMap, MAX_SUBCLASSES, WaitType};
+use crate::key::{Acquire, ClassId, LockMap, MAX_SUBCLASSES, Read, WaitType};
 use crate::op::Op;
 use crate::report::{Detail, Outcome};
 use crate::table::{Found, MAX_NODES, Step, WaitLimit};
@@ -49,12 +49,35 @@ impl Lockdep {
                 return Ok(());
             }
         }
-        self.acquire_checked(task, map, how)
+        let flags = [
+            how.subclass,
+            how.trylock.into(),
+            how.read as u8,
+            how.check.into(),
+        ];
+        self.acquire_checked(task, map, u32::from_le_bytes(flags), how.nest, how.site)
     }
 
+    /// The long way. Its arguments fit into registers: one by reference would have to be in memory on the short way too.
     #[cold]
     #[inline(never)]
-    fn acquire_checked(&self, task: &mut TaskState, map: LockMap, how: Acquire) -> Outcome {
+    fn acquire_checked(
+        &self,
+        task: &mut TaskState,
+        map: LockMap,
+        flags: u32,
+        nest: Option<LockMap>,
+        site: u32,
+    ) -> Outcome {
+        let [subclass, trylock, read, check] = flags.to_le_bytes();
+        let how = Acquire {
+            subclass,
+            trylock: trylock != 0,
+            read: Read::from_bits(read.into()),
+            check: check != 0,
+            nest,
+            site,
+        };
         self.acquire_or_sync(task, map, how, false)
     }
 

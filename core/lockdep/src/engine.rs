@@ -197,17 +197,18 @@ impl Lockdep {
     pub fn reset(&self) {
         let mut graph = self.graph();
         self.table.clear(&mut graph.nodes);
-        for class in graph.classes() {
+        for (at, class) in graph.classes().iter().enumerate() {
+            let registered = if at < RCU_NAMES.len() { REGISTERED } else { 0 };
             let info = ClassWord::of(graph.key_of(class.id));
-            self.word_cell(class.id).store(info, Ordering::Relaxed);
+            self.word_cell(class.id)
+                .store(info | registered, Ordering::Relaxed);
         }
-        graph.clear();
-        self.register_rcu_classes(&mut graph);
+        graph.clear(RCU_NAMES.len());
         self.changes.store(0, Ordering::Relaxed);
         self.enabled.store(true, Ordering::Relaxed);
     }
 
-    /// The RCU maps' classes exist from boot on; they never take part in dependencies.
+    /// The RCU maps' classes exist from boot on, before all others; they never take part in dependencies.
     fn register_rcu_classes(&self, graph: &mut Graph) {
         for key in 0..RCU_NAMES.len() as u16 {
             self.register(graph, ClassId::of(Key(key), 0));
@@ -216,8 +217,7 @@ impl Lockdep {
 
     pub(crate) fn register(&self, graph: &mut Graph, class: ClassId) -> Slot {
         let slot = graph.register(class);
-        self.word_cell(class)
-            .fetch_or(REGISTERED, Ordering::Relaxed);
+        add_bits(self.word_cell(class), REGISTERED);
         slot
     }
 
@@ -259,8 +259,7 @@ impl Lockdep {
             return false;
         }
         let class = graph.class(slot).id;
-        self.word_cell(class)
-            .fetch_or(u64::from(bit.mask().0), Ordering::Relaxed);
+        add_bits(self.word_cell(class), bit.mask().0.into());
         self.changed();
         true
     }

@@ -231,15 +231,17 @@ impl Graph {
         }
     }
 
-    /// Forgets all but the keys, and keeps the memory.
-    pub(crate) fn clear(&mut self) {
-        for class in &mut self.classes[..self.registered] {
-            self.slots[class.id.index()] = UNREGISTERED;
+    /// Forgets all but the keys and that the first `keep` classes are registered, and keeps the memory.
+    pub(crate) fn clear(&mut self, keep: usize) {
+        for (at, class) in self.classes[..self.registered].iter_mut().enumerate() {
+            if at >= keep {
+                self.slots[class.id.index()] = UNREGISTERED;
+            }
             class.usage = Usage::EMPTY;
             class.after.clear();
             class.before.clear();
         }
-        self.registered = 0;
+        self.registered = keep;
         self.usage = Usage::EMPTY;
         self.validated_chains = 0;
         self.edges.clear();

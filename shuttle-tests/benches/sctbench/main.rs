@@ -143,10 +143,47 @@ fn trial(program: &'static Program, column: Column, seed: u64, cap: u64) -> Opti
     }
 }
 
-/// A cell of the table, and the time to the first bug in microseconds.
-fn cell(program: &'static Program, column: Column, trials: usize, cap: u64) -> (String, f64) {
+/// What the trials of one column on one program came to.
+enum Cell {
+    /// Nothing to try: no cycle that directed search could be given.
+    Blank,
+    /// The bug was found in none of so many trials.
+    Missed(usize),
+    /// Mean schedules, and mean time, to the first bug in the trials that found it.
+    Found {
+        mean: f64,
+        micros: f64,
+        trials: usize,
+        all: bool,
+    },
+}
+
+impl Cell {
+    fn text(&self, what: impl Fn(f64, f64) -> f64) -> String {
+        match *self {
+            Self::Blank => String::new(),
+            Self::Missed(made) => format!("- ({made})"),
+            Self::Found {
+                mean,
+                micros,
+                trials,
+                all,
+            } => {
+                let n = what(mean, micros);
+                let n = if n < 10.0 {
+                    format!("{n:.1}")
+                } else {
+                    format!("{n:.0}")
+                };
+                if all { n } else { format!("{n} ({trials})") }
+            }
+        }
+    }
+}
+
+fn cell(program: &'static Program, column: Column, trials: usize, cap: u64) -> Cell {
     if matches!(column, Column::Directed) && program.cycle.is_empty() {
-        return (String::new(), f64::NAN);
+        return Cell::Blank;
     }
     let (mut found, mut sum, start) = (0, 0, Instant::now());
     let mut made = 0;
@@ -160,19 +197,29 @@ fn cell(program: &'static Program, column: Column, trials: usize, cap: u64) -> (
         }
     }
     if found == 0 {
-        return (format!("- ({made})"), f64::NAN);
+        return Cell::Missed(made);
     }
-    let mean = sum as f64 / found as f64;
-    let text = if mean < 10.0 {
-        format!("{mean:.1}")
-    } else {
-        format!("{mean:.0}")
-    };
-    let micros = start.elapsed().as_secs_f64() * 1e6 / found as f64;
-    if found == trials {
-        (text, micros)
-    } else {
-        (format!("{text} ({found})"), micros)
+    Cell::Found {
+        mean: sum as f64 / found as f64,
+        micros: start.elapsed().as_secs_f64() * 1e6 / found as f64,
+        trials: found,
+        all: found == trials,
+    }
+}
+
+fn table(title: &str, columns: &[Column], rows: &[(&str, Vec<String>)]) {
+    println!("{title}");
+    print!("{:<16}", "");
+    for column in columns {
+        print!("{:>12}", column.name());
+    }
+    println!();
+    for (name, cells) in rows {
+        print!("{name:<16}");
+        for text in cells {
+            print!("{text:>12}");
+        }
+        println!();
     }
 }
 
@@ -192,29 +239,28 @@ fn main() {
     let cap = number("--cap", 10_000);
     let only = option("--only");
     let column = option("--column");
-    let wanted_column = |c: &&Column| column.as_ref().is_none_or(|name| c.name() == name);
-    println!("mean schedules to the first bug, {trials} trials, at most {cap} schedules each");
-    print!("{:<16}", "");
-    for column in COLUMNS.iter().filter(wanted_column) {
-        print!("{:>12}", column.name());
-    }
-    println!("  time of surw, us");
-    let wanted = |p: &&&Program| match &only {
+    let columns: Vec<Column> = COLUMNS
+        .iter()
+        .copied()
+        .filter(|c| column.as_ref().is_none_or(|name| c.name() == name))
+        .collect();
+    let wanted = |p: &&Program| match &only {
         Some(name) => p.name == name,
         None => p.name != SAFESTACK.name,
     };
-    for program in PROGRAMS.iter().filter(|p| wanted(&p)) {
-        print!("{:<16}", program.name);
-        let mut surw = f64::NAN;
-        for &column in COLUMNS.iter().filter(wanted_column) {
-            let (text, micros) = cell(program, column, trials, cap);
-            if column.name() == "surw" {
-                surw = micros;
-            }
-            print!("{text:>12}");
-        }
-        println!("{surw:>12.0}");
+    let (mut means, mut times) = (Vec::new(), Vec::new());
+    for program in PROGRAMS.iter().filter(wanted) {
+        let cells: Vec<Cell> = columns
+            .iter()
+            .map(|&c| cell(program, c, trials, cap))
+            .collect();
+        let texts = |what: fn(f64, f64) -> f64| cells.iter().map(|c| c.text(what)).collect();
+        means.push((program.name, texts(|mean, _| mean)));
+        times.push((program.name, texts(|_, micros| micros)));
     }
+    let title = format!("mean schedules to the first bug, {trials} trials, at most {cap} each");
+    table(&title, &columns, &means);
+    table("mean time to the first bug, microseconds", &columns, &times);
     let trials = number("--safestack", 10);
     let (mut found, mut sum, start) = (0_u64, 0, Instant::now());
     for seed in 1..=trials {

@@ -3,7 +3,7 @@
 use super::Rejection;
 use super::statics::Statics;
 use crate::story::Moment;
-use ksplat_kernel::rt::{EntityKind, Fact};
+use ksplat_kernel::rt::{EntityKind, EntitySet, Fact};
 use std::collections::BTreeMap;
 
 /// A wait that a log began and did not end.
@@ -12,7 +12,7 @@ pub(super) struct Waiting {
     pub(super) res: u64,
     /// Tens: spin, sleep, idle. Units: whom it needs.
     pub(super) how: u64,
-    pub(super) set: u64,
+    pub(super) set: EntitySet,
     /// Somebody woke it since.
     pub(super) woken: bool,
 }
@@ -24,7 +24,7 @@ pub(super) struct Entity {
     pub(super) pending: u64,
     pub(super) wait: Option<Waiting>,
     /// A lock it stands before, and how it wants it.
-    pub(super) asks: Option<(u64, u64)>,
+    pub(super) asks: Option<(u64, u128)>,
     pub(super) atomic: bool,
     pub(super) irqs_off: bool,
 }
@@ -207,7 +207,7 @@ impl<'a> Books<'a> {
 
     /// The priority in force: waiters for a sleeping lock lend theirs to who holds it.
     fn prio(&self, id: usize) -> u8 {
-        let mut heirs = 1u64 << id;
+        let mut heirs: EntitySet = 1 << id;
         loop {
             let lends = |e: &Entity| {
                 let wait = e.wait.filter(|w| w.how == 10);
@@ -284,7 +284,7 @@ impl<'a> Books<'a> {
     }
 
     /// Who holds a lock.
-    pub(super) fn holders(&self, res: u64) -> u64 {
+    pub(super) fn holders(&self, res: u64) -> EntitySet {
         let Some(lock) = self.locks.get(&res) else {
             return 0;
         };
@@ -295,7 +295,7 @@ impl<'a> Books<'a> {
             .fold(0, |s, h| s | 1 << h)
     }
 
-    fn gets(&mut self, id: usize, res: u64, mode: u64) -> Result<(), String> {
+    fn gets(&mut self, id: usize, res: u64, mode: u128) -> Result<(), String> {
         let holders = self.holders(res);
         let lock = self.locks.entry(res).or_default();
         let free = if mode == 0 {
@@ -319,7 +319,7 @@ impl<'a> Books<'a> {
         Ok(())
     }
 
-    fn gives(&mut self, id: usize, res: u64, mode: u64) -> Result<(), String> {
+    fn gives(&mut self, id: usize, res: u64, mode: u128) -> Result<(), String> {
         let lock = self.locks.entry(res).or_default();
         let held = if mode == 0 {
             lock.writer.take_if(|w| *w == id).is_some()
@@ -382,13 +382,13 @@ impl<'a> Books<'a> {
         }
     }
 
-    fn calms(&mut self, set: u64) {
+    fn calms(&mut self, set: EntitySet) {
         if let Some(e) = self.entities.get_mut(set.trailing_zeros() as usize) {
             e.pending = 0;
         }
     }
 
-    fn raises(&mut self, set: u64) -> Result<(), String> {
+    fn raises(&mut self, set: EntitySet) -> Result<(), String> {
         let id = set.trailing_zeros() as usize;
         match self.entities.get_mut(id) {
             Some(e) if set.is_power_of_two() => {

@@ -68,7 +68,7 @@ fn acquisitions(statics: &Statics, moments: &[Moment]) -> Vec<Acquisition> {
                 hosts.insert(m.entity, u64::from(m.set.trailing_zeros()));
             }
             Fact::MapGets => {
-                let class = (m.set >> 8) * 8 + (m.set >> 3 & 7);
+                let class = (m.set >> 8) as u64 * 8 + (m.set >> 3 & 7) as u64;
                 let stack = held.entry(task).or_default();
                 out.push(Acquisition {
                     task: task as u32,

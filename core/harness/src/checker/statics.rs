@@ -1,6 +1,6 @@
 //! What the checker knows before it reads a log.
 
-use ksplat_kernel::rt::{EntityKind, Machine, ResKind};
+use ksplat_kernel::rt::{EntityKind, EntitySet, Machine, ResKind};
 use std::collections::BTreeMap;
 
 /// What the checker knows of an entity.
@@ -17,7 +17,7 @@ pub struct EntityFacts {
     /// Its real-time priority.
     pub prio: u8,
     /// Who may raise it.
-    pub raisers: u64,
+    pub raisers: EntitySet,
 }
 
 /// What the checker knows of a resource.
@@ -26,7 +26,7 @@ pub struct ResourceFacts {
     /// Its name.
     pub name: String,
     /// Who may end waits for it.
-    pub enders: u64,
+    pub enders: EntitySet,
     /// A sequence count.
     pub sequence: bool,
 }

@@ -4,7 +4,7 @@ use super::books::{Books, Waiting};
 use super::statics::Statics;
 use super::{Basis, Rejection};
 use crate::story::Moment;
-use ksplat_kernel::rt::{Stop, StopKind, StuckWait, wait_code};
+use ksplat_kernel::rt::{EntitySet, Stop, StopKind, StuckWait, wait_code};
 
 /// Checks a claimed stop against the log of its execution.
 pub(super) fn check(
@@ -33,7 +33,7 @@ pub(super) fn check(
 }
 
 /// The waits must lead from one to the next, and around if a cycle is claimed.
-fn chain(books: &Books<'_>, blocked: u64, claim: &Stop) -> Result<(), Rejection> {
+fn chain(books: &Books<'_>, blocked: EntitySet, claim: &Stop) -> Result<(), Rejection> {
     for pair in claim.waits.windows(2) {
         if pair[0].needs & 1 << pair[1].waiter.index() == 0 {
             return Err(Rejection(format!(
@@ -60,28 +60,28 @@ fn chain(books: &Books<'_>, blocked: u64, claim: &Stop) -> Result<(), Rejection>
 
 impl Books<'_> {
     /// Interrupts and softirqs that nobody raised.
-    fn at_rest(&self) -> u64 {
+    fn at_rest(&self) -> EntitySet {
         let rests = |id: usize| {
             let e = &self.entities[id];
             self.statics.is_raised(id) && !e.busy && e.pending == 0
         };
         let ids = 0..self.entities.len();
-        ids.filter(|&id| rests(id)).fold(0, |s, id| s | 1u64 << id)
+        ids.filter(|&id| rests(id)).fold(0, |s, id| s | 1 << id)
     }
 
     /// Everybody who cannot go on whatever the others do, those at rest included.
-    pub(super) fn blocked(&self) -> u64 {
+    pub(super) fn blocked(&self) -> EntitySet {
         let all = self.entities.iter().enumerate();
         // Who ended with something held never lets go of it.
         let ended = all
             .filter(|(_, e)| e.ended)
-            .fold(0, |s, (id, _)| s | 1u64 << id);
-        let mut blocked = (0..self.entities.len()).fold(0, |s, id| s | 1u64 << id);
+            .fold(0, |s, (id, _)| s | 1 << id);
+        let mut blocked = (0..self.entities.len()).fold(0, |s, id| s | 1 << id);
         loop {
             let ids = 0..self.entities.len();
             let freed = ids
                 .filter(|&id| blocked & !ended & 1 << id != 0 && self.can_go(id, blocked))
-                .fold(0, |s, id| s | 1u64 << id);
+                .fold(0, |s, id| s | 1 << id);
             if freed == 0 {
                 return blocked & !ended;
             }
@@ -90,7 +90,7 @@ impl Books<'_> {
     }
 
     /// Those of the blocked whom it hurts: a daemon without work and an interrupt that does not fire are at rest.
-    fn stuck(&self, blocked: u64) -> u64 {
+    fn stuck(&self, blocked: EntitySet) -> EntitySet {
         let hurts = |id: usize| {
             let e = &self.entities[id];
             match e.wait.filter(|w| !w.woken) {
@@ -100,11 +100,11 @@ impl Books<'_> {
         };
         let ids = 0..self.entities.len();
         ids.filter(|&id| blocked & 1 << id != 0 && hurts(id))
-            .fold(0, |s, id| s | 1u64 << id)
+            .fold(0, |s, id| s | 1 << id)
     }
 
     /// Whether the entity goes on while those of `blocked` do not.
-    fn can_go(&self, id: usize, blocked: u64) -> bool {
+    fn can_go(&self, id: usize, blocked: EntitySet) -> bool {
         if self.obstacle(id).is_some_and(|o| blocked & 1 << o != 0) {
             return false;
         }
@@ -124,7 +124,7 @@ impl Books<'_> {
         wait.how.is_multiple_of(10)
     }
 
-    fn wait_ends(&self, id: usize, wait: &Waiting, blocked: u64) -> bool {
+    fn wait_ends(&self, id: usize, wait: &Waiting, blocked: EntitySet) -> bool {
         let needs = self.needs(id, wait);
         match wait.how % 10 {
             0 => {
@@ -140,18 +140,18 @@ impl Books<'_> {
         }
     }
 
-    fn ended(&self) -> u64 {
+    fn ended(&self) -> EntitySet {
         let all = self.entities.iter().enumerate();
         all.filter(|(_, e)| e.ended)
-            .fold(0, |s, (id, _)| s | 1u64 << id)
+            .fold(0, |s, (id, _)| s | 1 << id)
     }
 
-    fn available(&self, res: u64, mode: u64) -> bool {
+    fn available(&self, res: u64, mode: u128) -> bool {
         !self.is_held(res, mode) && (mode != 1 || self.queued_writers(res).next().is_none())
     }
 
     /// Whether somebody holds a lock so that it cannot be taken.
-    fn is_held(&self, res: u64, mode: u64) -> bool {
+    fn is_held(&self, res: u64, mode: u128) -> bool {
         match mode {
             0 => self.holders(res) != 0,
             _ => self.lock(res).is_some_and(|l| l.writer.is_some()),
@@ -159,7 +159,7 @@ impl Books<'_> {
     }
 
     /// Whether those in the way of a lock let go of it.
-    fn lock_frees(&self, id: usize, res: u64, mode: u64, blocked: u64) -> bool {
+    fn lock_frees(&self, id: usize, res: u64, mode: u128, blocked: EntitySet) -> bool {
         let holders = self.holders(res);
         if holders != 0 {
             // Who ended with a lock held never lets go of it.
@@ -172,14 +172,14 @@ impl Books<'_> {
     }
 
     /// Whom a wait needs, by the rule that its event names.
-    fn needs(&self, id: usize, wait: &Waiting) -> u64 {
+    fn needs(&self, id: usize, wait: &Waiting) -> EntitySet {
         let ended = |e: usize| self.entities[e].ended;
         let live = (0..self.entities.len()).filter(|&e| !ended(e) && e != id);
-        let others = live.fold(0, |s, e| s | 1u64 << e);
+        let others = live.fold(0, |s, e| s | 1 << e);
         match wait.how % 10 {
             0 if self.holders(wait.res) == 0 => {
                 let queued = self.queued_writers(wait.res).filter(|&w| w != id);
-                queued.fold(0, |s, w| s | 1u64 << w)
+                queued.fold(0, |s, w| s | 1 << w)
             }
             0 => self.holders(wait.res),
             1 => wait.set,
@@ -191,7 +191,7 @@ impl Books<'_> {
 
     /// Those whom a wait needs and who raises the interrupts among them that nobody raised, or, if there is nobody
     /// else, the waiter itself where it could have ended it.
-    fn blamed(&self, id: usize, wait: &Waiting) -> u64 {
+    fn blamed(&self, id: usize, wait: &Waiting) -> EntitySet {
         let mut needs = self.needs(id, wait);
         if wait.how % 10 > 1 {
             needs = self.with_raisers(needs, id);
@@ -205,7 +205,7 @@ impl Books<'_> {
     }
 
     /// Adds to those at rest in `set` the live ones who raise them, other than `but`.
-    fn with_raisers(&self, mut set: u64, but: usize) -> u64 {
+    fn with_raisers(&self, mut set: EntitySet, but: usize) -> EntitySet {
         let at_rest = self.at_rest();
         let live = !self.ended() & !(1 << but);
         for _ in 0..self.entities.len() {
@@ -219,14 +219,14 @@ impl Books<'_> {
     }
 
     /// Whether the books know of this claimed wait.
-    fn agrees(&self, blocked: u64, claim: &StuckWait) -> Result<(), Rejection> {
+    fn agrees(&self, blocked: EntitySet, claim: &StuckWait) -> Result<(), Rejection> {
         let id = claim.waiter.index();
         let name = self.statics.entity(id);
         let reject = |why: String| Err(Rejection(format!("{name} {why}")));
         if blocked & 1 << id == 0 {
             return reject("can go on".to_owned());
         }
-        let cpu = self.obstacle(id).map_or(0, |o| 1u64 << o);
+        let cpu = self.obstacle(id).map_or(0, |o| 1 << o);
         let e = &self.entities[id];
         let known = e.wait.filter(|w| !w.woken || self.is_lock_wait(w));
         let (res, needs) = match (&claim.wait, known) {
@@ -274,8 +274,8 @@ impl Books<'_> {
         code % 10 == 4 || (code < 10 && (sequence || code > 1))
     }
 
-    fn names(&self, set: u64) -> String {
-        let names: Vec<&str> = (0..64)
+    fn names(&self, set: EntitySet) -> String {
+        let names: Vec<&str> = (0..self.entities.len())
             .filter(|id| set & 1 << id != 0)
             .map(|id| self.statics.entity(id))
             .collect();

@@ -5,7 +5,9 @@
 
 use super::pos::Pos;
 use super::rng::Rng;
-use ksplat_kernel::rt::{Decision, EntityId, Op, OpKind, ResId, Step, Strategy, members};
+use ksplat_kernel::rt::{
+    Decision, EntityId, EntitySet, Op, OpKind, ResId, Step, Strategy, members,
+};
 
 /// Times that an entity is let go because everybody is held back, until it is not held back again.
 const PATIENCE: u32 = 2;
@@ -27,7 +29,7 @@ pub struct Directed {
     inner: Pos,
     rng: Rng,
     /// Holders of each party's resource, as far as the operations show.
-    held: Vec<u64>,
+    held: Vec<EntitySet>,
     /// How often each entity was let go, in this execution.
     let_go: Vec<u32>,
     releases: u64,

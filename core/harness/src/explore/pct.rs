@@ -1,7 +1,7 @@
 //! PCT: probabilistic concurrency testing (Burckhardt, Kothari, Musuvathi, Nagarakatte, ASPLOS 2010).
 
 use super::rng::Rng;
-use ksplat_kernel::rt::{Decision, EntityId, MAX_ENTITIES, OpKind, Strategy, members};
+use ksplat_kernel::rt::{Decision, EntityId, EntitySet, MAX_ENTITIES, OpKind, Strategy, members};
 
 /// Decisions assumed for the first execution.
 const FIRST_ESTIMATE: u32 = 64;
@@ -21,6 +21,8 @@ pub struct Pct {
     changes: Vec<u32>,
     /// Higher runs first; random ones are at least `1 << 32`, those of the fallen below.
     priority: [u64; MAX_ENTITIES],
+    /// Entities that have a priority.
+    drawn: EntitySet,
     lowest: u64,
 }
 
@@ -35,11 +37,12 @@ impl Pct {
             decisions: 0,
             changes: Vec::with_capacity(depth as usize),
             priority: [0; MAX_ENTITIES],
+            drawn: 0,
             lowest: 0,
         }
     }
 
-    fn highest(&self, candidates: u64) -> EntityId {
+    fn highest(&self, candidates: EntitySet) -> EntityId {
         members(candidates)
             .max_by_key(|e| self.priority[e.index()])
             .unwrap_or(EntityId::new(0))
@@ -59,9 +62,7 @@ impl Strategy for Pct {
         }
         self.decisions = 0;
         self.lowest = 1 << 32;
-        for p in &mut self.priority {
-            *p = self.rng.next() | 1 << 32;
-        }
+        self.drawn = 0;
         self.changes.clear();
         for _ in 1..self.depth {
             self.changes.push(self.rng.below(self.estimate));
@@ -70,6 +71,10 @@ impl Strategy for Pct {
     }
 
     fn pick(&mut self, decision: &Decision<'_>) -> EntityId {
+        for e in members(decision.candidates & !self.drawn) {
+            self.priority[e.index()] = self.rng.next() | 1 << 32;
+        }
+        self.drawn |= decision.candidates;
         let yielding = |e: EntityId| decision.op(e).kind == OpKind::Yield;
         if let Some(current) = decision.current.filter(|&c| yielding(c)) {
             self.demote(current);

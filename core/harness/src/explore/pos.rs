@@ -1,7 +1,7 @@
 //! POS: partial order sampling (Yuan, Yang, Gu, CAV 2018).
 
 use super::rng::Rng;
-use ksplat_kernel::rt::{Decision, EntityId, MAX_ENTITIES, Step, Strategy, members};
+use ksplat_kernel::rt::{Decision, EntityId, EntitySet, MAX_ENTITIES, Step, Strategy, members};
 
 /// Every pending operation has a random priority of its own, the highest runs; an operation that is executed takes the
 /// priorities of those that race with it along, so that they are drawn anew.
@@ -10,7 +10,7 @@ pub struct Pos {
     rng: Rng,
     priority: [u64; MAX_ENTITIES],
     /// Entities whose pending operation has a priority.
-    drawn: u64,
+    drawn: EntitySet,
 }
 
 impl Pos {
@@ -25,7 +25,7 @@ impl Pos {
     }
 
     /// The entity of highest priority in a set that is not empty.
-    pub(super) fn highest_of(&mut self, set: u64) -> EntityId {
+    pub(super) fn highest_of(&mut self, set: EntitySet) -> EntityId {
         for e in members(set & !self.drawn) {
             self.priority[e.index()] = self.rng.next();
         }

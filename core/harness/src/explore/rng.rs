@@ -1,6 +1,6 @@
 //! Pseudo-random numbers for strategies: small, fast, the same on every machine.
 
-use ksplat_kernel::rt::EntityId;
+use ksplat_kernel::rt::{EntityId, EntitySet, MAX_ENTITIES};
 
 /// Splitmix64: a counter through a mixing function. Any seed is good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl Rng {
 
     /// One of the members of a set, each as likely; entity 0 if there is none.
     #[inline]
-    pub fn member(&mut self, set: u64) -> EntityId {
+    pub fn member(&mut self, set: EntitySet) -> EntityId {
         if set < 256 {
             let members = &SMALL[set as usize];
             let n = self.below(u32::from(members.len));
@@ -70,10 +70,10 @@ static SMALL: [Members; 256] = {
 
 /// The member of a set that has `n` members below it; entity 0 if there are not that many.
 #[inline]
-pub(crate) fn nth_member(mut set: u64, n: u32) -> EntityId {
+pub(crate) fn nth_member(mut set: EntitySet, n: u32) -> EntityId {
     // The usual few candidates without a branch on `n`, which no processor can predict.
     if n < 4 {
-        let drop = |set: u64| set & set.wrapping_sub(1);
+        let drop = |set: EntitySet| set & set.wrapping_sub(1);
         let one = drop(set);
         let two = drop(one);
         set = [set, one, two, drop(two)][n as usize];
@@ -82,7 +82,7 @@ pub(crate) fn nth_member(mut set: u64, n: u32) -> EntityId {
             set &= set.wrapping_sub(1);
         }
     }
-    EntityId::new((set.trailing_zeros() & 63) as usize)
+    EntityId::new(set.trailing_zeros() as usize % MAX_ENTITIES)
 }
 
 #[cfg(test)]
@@ -91,13 +91,14 @@ mod tests {
 
     #[test]
     fn every_member_is_drawn_about_as_often() {
-        let (set, mut rng, mut seen) = (0x8000_0000_0001_0104_u64, Rng::new(1), [0_u32; 64]);
+        let (set, mut rng, mut seen) =
+            (1 << 127 | 0x8000_0000_0001_0104, Rng::new(1), [0_u32; 128]);
         for _ in 0..40_000 {
             seen[rng.member(set).index()] += 1;
         }
         for (i, &n) in seen.iter().enumerate() {
             let expected = if set >> i & 1 == 1 {
-                9_500..10_500
+                7_600..8_400
             } else {
                 0..1
             };

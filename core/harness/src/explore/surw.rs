@@ -2,7 +2,8 @@
 
 use super::rng::Rng;
 use ksplat_kernel::rt::{
-    Decision, End, Ending, EntityId, MAX_CPUS, MAX_ENTITIES, Op, OpKind, Step, Strategy, members,
+    Decision, End, Ending, EntityId, EntitySet, MAX_CPUS, MAX_ENTITIES, Op, OpKind, Step, Strategy,
+    members,
 };
 
 /// Per execution one shared object is drawn, with a weight of its accesses. The order of the accesses to it is sampled
@@ -21,8 +22,8 @@ pub struct Surw {
     left: [u32; MAX_ENTITIES],
     priority: [u64; MAX_ENTITIES],
     /// Entities whose pending operation has a priority.
-    drawn: u64,
-    held_back: u64,
+    drawn: EntitySet,
+    held_back: EntitySet,
     intended: Option<EntityId>,
 }
 
@@ -44,6 +45,8 @@ struct Profile {
     counts: Vec<[u16; MAX_ENTITIES]>,
     /// Whether an object is accessed other than by reads.
     written: Vec<bool>,
+    /// The objects that may be selected, and how likely: what the counts of the last profile come to.
+    weights: Vec<(usize, u64)>,
 }
 
 /// The object that an operation accesses, where the order of accesses can matter: CPUs, then resources.
@@ -83,6 +86,7 @@ impl Profile {
         if !self.runs {
             return;
         }
+        self.weigh();
         if end == End::Completed || self.short == SHORT_PROFILES {
             self.left = PROFILE_EVERY;
             self.short = 0;
@@ -101,15 +105,25 @@ impl Profile {
         row.iter().map(|&n| u64::from(n)).sum()
     }
 
+    fn weigh(&mut self) {
+        self.weights.clear();
+        for object in 0..self.counts.len() {
+            let weight = self.weight(object);
+            if weight != 0 {
+                self.weights.push((object, weight));
+            }
+        }
+    }
+
     fn select(&self, rng: &mut Rng) -> Option<usize> {
-        let sum: u64 = (0..self.counts.len()).map(|o| self.weight(o)).sum();
+        let sum: u64 = self.weights.iter().map(|&(_, weight)| weight).sum();
         let mut at = rng.next().checked_rem(sum)?;
-        (0..self.counts.len()).find(|&o| {
-            let weight = self.weight(o);
+        let selected = self.weights.iter().find(|&&(_, weight)| {
             let here = at < weight;
             at = at.wrapping_sub(weight);
             here
-        })
+        });
+        selected.map(|&(object, _)| object)
     }
 }
 
@@ -129,14 +143,14 @@ impl Surw {
         }
     }
 
-    fn highest(&self, candidates: u64) -> EntityId {
+    fn highest(&self, candidates: EntitySet) -> EntityId {
         members(candidates)
             .max_by_key(|e| self.priority[e.index()])
             .unwrap_or(EntityId::new(0))
     }
 
     /// Draws who is to access the selected object next.
-    fn draw_intended(&mut self, candidates: u64) -> EntityId {
+    fn draw_intended(&mut self, candidates: EntitySet) -> EntityId {
         let sum: u64 = members(candidates)
             .map(|e| u64::from(self.left[e.index()]))
             .sum();

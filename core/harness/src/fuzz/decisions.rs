@@ -204,7 +204,7 @@ mod tests {
             candidates: 0b1111,
             current: Some(EntityId::new(1)),
             next: &next,
-            state: Standing::default(),
+            state: &Standing::NONE,
         };
         (0..n).map(|_| d.number_of(driven.pick(&d))).collect()
     }

@@ -296,12 +296,12 @@ impl Hunt<'_> {
         let options = Options {
             jobs: 1,
             progress: &|_, _| {},
-            cancelled: Some(self.stop),
+            cancelled: &|| self.over(),
         };
         let decisions = raw.schedule.iter().flat_map(|s| &s.decisions);
         let choices: Vec<u32> = decisions.map(|&d| u32::from(d)).collect();
         let minimised = minimise(raw, signature, &choices, &options);
-        if self.stop.load(Ordering::SeqCst) {
+        if self.over() {
             return;
         }
         let text = match minimised {

@@ -20,7 +20,7 @@ use crate::program::{Program, RulesText, parse, print};
 use crate::reproducer::reproducer;
 use crate::rules::{laid_over, machine_rules};
 use crate::run::Litmus;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// How to minimise.
@@ -31,7 +31,7 @@ pub struct Options<'a> {
     /// Told of every step: characters of the program that are left, candidates tried.
     pub progress: &'a (dyn Fn(usize, u64) + Sync),
     /// Asked now and then whether to give up early; what has been reached then is still a reproducer.
-    pub cancelled: Option<&'a AtomicBool>,
+    pub cancelled: &'a (dyn Fn() -> bool + Sync),
 }
 
 impl Default for Options<'_> {
@@ -39,7 +39,7 @@ impl Default for Options<'_> {
         Self {
             jobs: 1,
             progress: &|_, _| {},
-            cancelled: None,
+            cancelled: &|| false,
         }
     }
 }
@@ -154,8 +154,7 @@ impl Search<'_> {
     }
 
     fn is_cancelled(&self) -> bool {
-        let cancelled = self.options.cancelled;
-        cancelled.is_some_and(|c| c.load(Ordering::SeqCst))
+        (self.options.cancelled)()
     }
 
     /// Every kind of edit, until none of them is accepted any more.

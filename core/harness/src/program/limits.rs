@@ -16,7 +16,7 @@ pub const NODES: u64 = 4;
 /// Pages of one zone: 1 GiB of 4 KiB pages.
 pub const ZONE_PAGES: u64 = 262_144;
 /// Tasks and daemons.
-pub const TASKS: usize = 16;
+pub const TASKS: usize = 100;
 /// Declarations of one kind.
 pub const DECLARATIONS: usize = 64;
 /// Operations in one program.

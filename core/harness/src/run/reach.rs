@@ -6,7 +6,7 @@ use crate::program::handler::FunctionKind;
 use crate::program::op::Op;
 use crate::program::verb::{BatchVerb, Do, PageVerb, TimerVerb, WorkVerb};
 use crate::program::{Block, Program};
-use ksplat_kernel::rt::EntityId;
+use ksplat_kernel::rt::{EntityId, EntitySet};
 
 /// Effects of a body and all that it may call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,29 +33,29 @@ pub struct Effects {
 #[derive(Clone, Debug, Default)]
 pub struct Reach {
     /// By completion.
-    pub completions: Vec<u64>,
+    pub completions: Vec<EntitySet>,
     /// By wait queue.
-    pub queues: Vec<u64>,
+    pub queues: Vec<EntitySet>,
     /// By page declaration: who ends the writeback of its pages.
-    pub pages: Vec<u64>,
+    pub pages: Vec<EntitySet>,
     /// By batch: who submits or ends it.
-    pub batches: Vec<u64>,
+    pub batches: Vec<EntitySet>,
     /// By device: who serves it.
-    pub devices: Vec<u64>,
+    pub devices: Vec<EntitySet>,
     /// Who frees anything.
-    pub frees: u64,
+    pub frees: EntitySet,
     /// Flags and counters, all together.
-    pub variables: u64,
+    pub variables: EntitySet,
     /// By work item: who may queue it.
-    pub works: Vec<u64>,
+    pub works: Vec<EntitySet>,
     /// By interrupt: who may raise it.
-    pub irqs: Vec<u64>,
+    pub irqs: Vec<EntitySet>,
     /// By timer: who may arm it.
-    pub timers: Vec<u64>,
+    pub timers: Vec<EntitySet>,
     /// Who may raise softirqs or queue RCU callbacks.
-    pub softirqs: u64,
+    pub softirqs: EntitySet,
     /// Who may print.
-    pub prints: u64,
+    pub prints: EntitySet,
 }
 
 impl Reach {
@@ -104,7 +104,7 @@ impl Reach {
     }
 }
 
-fn add(sets: &mut [u64], has: &[bool], bit: u64) {
+fn add(sets: &mut [EntitySet], has: &[bool], bit: EntitySet) {
     for (set, _) in sets.iter_mut().zip(has).filter(|(_, has)| **has) {
         *set |= bit;
     }

@@ -6,8 +6,9 @@ use crate::program::op::Op;
 use crate::program::verb::{Do, Scope};
 use crate::program::{Id, Program};
 use ksplat_kernel::mm::Pf;
-use ksplat_kernel::rt::{CpuId, EntityId, EntityKind, EntitySpec, members};
+use ksplat_kernel::rt::{CpuId, EntityId, EntityKind, EntitySet, EntitySpec};
 use ksplat_kernel::rules::{DelegateRelease, Printk, Rules};
+use std::collections::BTreeSet;
 
 /// What an entity is in the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -203,8 +204,8 @@ impl Roles {
         if !deferred && rules.printk != Printk::Deferred {
             return;
         }
-        let used = self.specs.iter().fold(0u64, |s, e| s | 1 << e.cpu.0);
-        for cpu in members(used).map(|cpu| cpu.index() as u8) {
+        let used: BTreeSet<u8> = self.specs.iter().map(|e| e.cpu.0).collect();
+        for cpu in used {
             let spec = spec(&format!("irq_work/{cpu}"), cpu, EntityKind::HardIrq);
             self.add(Role::IrqWork { cpu }, spec);
         }
@@ -274,7 +275,7 @@ impl Roles {
 
     /// The workers of a queue, one bit each.
     #[must_use]
-    pub fn workers(&self, queue: usize) -> u64 {
+    pub fn workers(&self, queue: usize) -> EntitySet {
         let is = |r: &Role| matches!(r, Role::Worker { queue: q } if *q == queue);
         self.roles
             .iter()

@@ -1,7 +1,7 @@
 //! Flags and counters: shared words whose every access is a visible operation.
 
 use ksplat_kernel::rt::{
-    EventKind, Machine, Needs, OpKind, ResId, ResKind, Wait, WaitHow, current, record,
+    EntitySet, EventKind, Machine, Needs, OpKind, ResId, ResKind, Wait, WaitHow, current, record,
 };
 use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 
@@ -47,7 +47,7 @@ pub struct Variables {
     /// By counter.
     pub counters: Vec<Variable>,
     changed: ResId,
-    enders: u64,
+    enders: EntitySet,
 }
 
 impl Variables {
@@ -56,7 +56,7 @@ impl Variables {
         m: &mut Machine,
         flags: Vec<Variable>,
         counters: Vec<Variable>,
-        enders: u64,
+        enders: EntitySet,
     ) -> Self {
         let changed = m.add_resource(ResKind::Variable, "a variable to change");
         Self {

@@ -1,7 +1,8 @@
 //! Workqueues: items, the workers and the rescuer that run them, flushes.
 
 use ksplat_kernel::rt::{
-    EntityKind, EventKind, Machine, Needs, OpKind, ResKind, WaitHow, current, record,
+    EntityId, EntityKind, EntitySet, EventKind, Machine, Needs, OpKind, ResKind, WaitHow, current,
+    record,
 };
 use ksplat_kernel::sync::{LockMap, WaitQueue};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -21,7 +22,7 @@ pub struct WorkItem {
     run: AtomicU64,
     /// When it was queued last: queues are served in this order.
     ticket: AtomicU64,
-    /// Who runs it, one bit.
+    /// Number of who runs it plus one; 0 if nobody does.
     runner: AtomicU64,
     /// Callers inside of `cancel_work_sync`: it cannot be queued.
     cancelling: AtomicU64,
@@ -34,11 +35,11 @@ pub struct Queue {
     /// Idle workers.
     idle: WaitQueue,
     /// Workers and rescuer, one bit each.
-    servers: u64,
+    servers: EntitySet,
     limit: u64,
     rescuer: bool,
     /// Who may queue something, one bit each.
-    queuers: u64,
+    queuers: EntitySet,
     /// Workers that run an item; the rescuer does not count.
     busy: AtomicU64,
 }
@@ -49,11 +50,11 @@ pub struct QueueSpec {
     /// Its name.
     pub name: String,
     /// Its workers, one bit each.
-    pub workers: u64,
+    pub workers: EntitySet,
     /// Its rescuer, one bit, or nothing.
-    pub rescuer: u64,
+    pub rescuer: EntitySet,
     /// Who may queue something on it, one bit each.
-    pub queuers: u64,
+    pub queuers: EntitySet,
 }
 
 /// All workqueues of a program.
@@ -256,7 +257,10 @@ impl Works {
             e.block(ksplat_kernel::rt::Wait {
                 res,
                 how: WaitHow::Sleep,
-                needs: Needs::AnyOf(if runner == 0 { servers } else { runner }),
+                needs: Needs::AnyOf(match runner {
+                    0 => servers,
+                    n => EntityId::new(n as usize - 1).bit(),
+                }),
             });
         }
     }
@@ -328,7 +332,7 @@ impl Works {
         q.idle
             .wait_event(WaitHow::Idle, needs, || needed() && first().is_some());
         let (index, item) = first()?;
-        let me = current().id().bit();
+        let me = current().id().index() as u64 + 1;
         if item.runner.compare_exchange(0, me, SeqCst, SeqCst).is_err() {
             return None;
         }

@@ -9,7 +9,9 @@ use crate::program::op::{Op, PageRef};
 use crate::program::verb::{BatchVerb, MappingVerb, PageVerb};
 use crate::program::{Block, Program};
 use ksplat_kernel::mm::{Callbacks as _, Gfp, LruPage};
-use ksplat_kernel::rt::{EntityId, Machine, Needs, Outcome, ResKind, StateBreak, WaitHow, current};
+use ksplat_kernel::rt::{
+    EntityId, EntitySet, Machine, Needs, Outcome, ResKind, StateBreak, WaitHow, current,
+};
 use ksplat_kernel::sync::WaitQueue;
 use ksplat_kernel::writeback::io::{
     BatchSpec, DeviceSpec, Filesystem, MappingSpec, PageChange, PageSpec, Sync, Writeback,
@@ -32,7 +34,7 @@ impl Io {
         let spec = spec(program, roles, reach);
         Self {
             writeback: Writeback::new(m, &spec),
-            flusher: WaitQueue::new(m, ResKind::Idle, "work for the flusher", u64::MAX),
+            flusher: WaitQueue::new(m, ResKind::Idle, "work for the flusher", EntitySet::MAX),
             wanted: AtomicBool::new(false),
         }
     }
@@ -76,7 +78,7 @@ fn spec(program: &Program, roles: &Roles, reach: &Reach) -> WritebackSpec {
 }
 
 /// Who completes the IO of a device, one bit an entity.
-fn completers(program: &Program, roles: &Roles, reach: &Reach, device: usize) -> u64 {
+fn completers(program: &Program, roles: &Roles, reach: &Reach, device: usize) -> EntitySet {
     let bit = |e: Option<EntityId>| e.map_or(0, EntityId::bit);
     match program.devices.0[device].completes {
         CompletesIn::Irq { .. } => bit(roles.find(Role::Device { device })),
@@ -87,10 +89,10 @@ fn completers(program: &Program, roles: &Roles, reach: &Reach, device: usize) ->
 }
 
 /// Who may queue the completion of a device on a workqueue: whoever submits, so everybody.
-pub fn queuers(program: &Program, queue: usize) -> u64 {
+pub fn queuers(program: &Program, queue: usize) -> EntitySet {
     let here = |d: &crate::program::decl::Device| matches!(d.completes, CompletesIn::Worker { queue: q } if q.index() == queue);
     if program.devices.iter().any(here) {
-        u64::MAX
+        EntitySet::MAX
     } else {
         0
     }

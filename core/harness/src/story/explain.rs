@@ -4,7 +4,7 @@ use super::record::Moment;
 use crate::finding::stop_word;
 use crate::run::place;
 use ksplat_kernel::rt::{
-    EntityId, Fact, Machine, Needs, Outcome, ResId, Stop, StuckWait, WaitHow, members,
+    EntityId, EntitySet, Fact, Machine, Needs, Outcome, ResId, Stop, StuckWait, WaitHow, members,
 };
 use ksplat_lockdep::Sites;
 use std::collections::BTreeMap;
@@ -188,7 +188,7 @@ fn ended(machine: &Machine, w: &StuckWait, verb: &str) -> String {
 fn holders(
     machine: &Machine,
     res: ResId,
-    who: u64,
+    who: EntitySet,
     needs: Needs,
     taken: &BTreeMap<(u64, u64), u64>,
 ) -> String {

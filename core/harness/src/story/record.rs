@@ -33,7 +33,7 @@ pub struct Moment {
     /// Number of the resource it is about, all ones if none.
     pub res: u64,
     /// What else it is about, as the fact has it.
-    pub set: u64,
+    pub set: u128,
     /// How a wait waits, as the fact has it.
     pub how: u64,
 }
@@ -48,9 +48,14 @@ impl Visit for Moment {
             "pf" => self.pf = value,
             "fact" => self.fact = value,
             "res" => self.res = value,
-            "set" => self.set = value,
             "how" => self.how = value,
             _ => {}
+        }
+    }
+
+    fn record_u128(&mut self, field: &Field, value: u128) {
+        if field.name() == "set" {
+            self.set = value;
         }
     }
 

@@ -2,8 +2,8 @@
 
 use ksplat_harness::explore::{Dpor, Exhaustive, Limits, Rng, explore};
 use ksplat_kernel::rt::{
-    CpuId, Deterministic, End, EntityId, EntityKind, EntitySpec, Machine, MachineSpec, Needs,
-    OpKind, Outcome, ResId, ResKind, StopKind, Strategy, Wait, WaitHow, World, current,
+    CpuId, Deterministic, End, EntityId, EntityKind, EntitySet, EntitySpec, Machine, MachineSpec,
+    Needs, OpKind, Outcome, ResId, ResKind, StopKind, Strategy, Wait, WaitHow, World, current,
 };
 use ksplat_kernel::rules::Rules;
 use ksplat_kernel::sync::{Completion, How, Irq, Lock, LockKind, Rcu, WaitQueue};
@@ -360,7 +360,7 @@ fn build(plan: Plan) -> (Machine, Random) {
 enum Shown {
     Final(Vec<u64>),
     /// Kind, the waits told, and all that is stuck.
-    Stop(StopKind, Vec<(usize, Option<usize>)>, u64),
+    Stop(StopKind, Vec<(usize, Option<usize>)>, EntitySet),
     Break(&'static str),
 }
 

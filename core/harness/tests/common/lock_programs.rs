@@ -42,7 +42,7 @@ fn program(rng: &mut Rng) -> String {
 
 /// A lock, and perhaps another inside; never one that is held.
 fn nest(rng: &mut Rng, text: &mut String, free: u64, depth: u32) {
-    let lock = rng.member(free).index();
+    let lock = rng.member(free.into()).index();
     let name = ["a", "b", "c", "d"][lock];
     let conditional = rng.below(8) == 0;
     if conditional {

@@ -6,7 +6,7 @@ use super::gfp::Gfp;
 use super::page::Page;
 use super::page_alloc::Pressure;
 use crate::rt::{
-    EventKind, Machine, Needs, OpKind, ResId, ResKind, Wait, WaitHow, current, record,
+    EntitySet, EventKind, Machine, Needs, OpKind, ResId, ResKind, Wait, WaitHow, current, record,
 };
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
@@ -18,7 +18,7 @@ pub struct MempoolSpec {
     /// Elements in reserve (`min_nr`).
     pub size: u32,
     /// Entities that may give elements back, one bit each.
-    pub enders: u64,
+    pub enders: EntitySet,
 }
 
 /// A pool. Elements of the reserve are interchangeable: only their number counts.

@@ -10,8 +10,8 @@ use super::fs_reclaim::Holder;
 use super::gfp::Gfp;
 use super::page::{NIL, PageFlags, Pfn};
 use crate::rt::{
-    Entity, EntityId, EventKind, MAX_ENTITIES, Machine, Needs, OpKind, ResId, ResKind, Wait,
-    WaitHow, current, record,
+    Entity, EntityId, EntitySet, EventKind, MAX_ENTITIES, Machine, Needs, OpKind, ResId, ResKind,
+    Wait, WaitHow, current, record,
 };
 use crate::rules::MmuNotifier;
 use crate::sync::LockMap;
@@ -42,7 +42,7 @@ struct AddressSpace {
 
 impl AddressSpace {
     /// Those inside of an invalidation, one bit each.
-    fn inside(&self) -> u64 {
+    fn inside(&self) -> EntitySet {
         let ids = (0..MAX_ENTITIES).filter(|&i| self.depth[i].load(Relaxed) != 0);
         ids.fold(0, |s, i| s | EntityId::new(i).bit())
     }

@@ -3,9 +3,10 @@
 use super::Mm;
 use super::callbacks::Callbacks;
 use super::gfp::Gfp;
-use crate::rt::{EntityId, EventKind, current, record};
+use crate::rt::set::AtomicSet;
+use crate::rt::{EntityId, EntitySet, EventKind, current, record};
 use crate::sync::{How, Irq, Lock};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// What `__alloc_pages_may_oom()` comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,15 +24,15 @@ pub(crate) enum OomVerdict {
 #[derive(Debug)]
 pub(crate) struct Oom {
     pub(crate) lock: Lock,
-    victims: AtomicU64,
+    victims: AtomicSet,
     declared: AtomicU32,
 }
 
 impl Oom {
-    pub(crate) const fn new(lock: Lock) -> Self {
+    pub(crate) fn new(lock: Lock) -> Self {
         Self {
             lock,
-            victims: AtomicU64::new(0),
+            victims: AtomicSet::default(),
             declared: AtomicU32::new(0),
         }
     }
@@ -60,7 +61,7 @@ impl Mm {
 
     /// Tasks that the OOM killer chose, one bit each.
     #[must_use]
-    pub fn oom_victims(&self) -> u64 {
+    pub fn oom_victims(&self) -> EntitySet {
         self.oom.victims.load(Relaxed)
     }
 

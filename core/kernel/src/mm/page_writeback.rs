@@ -7,7 +7,7 @@
 use super::Mm;
 use super::page::{PageFlags, Pfn};
 use crate::rt::{
-    EventKind, Machine, Needs, OpKind, ResId, ResKind, Wait, WaitHow, current, record,
+    EntitySet, EventKind, Machine, Needs, OpKind, ResId, ResKind, Wait, WaitHow, current, record,
 };
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -33,7 +33,7 @@ impl Mm {
     ///
     /// # Panics
     /// If there is no such page.
-    pub fn set_writeback_enders(&self, m: &Machine, page: usize, enders: u64) {
+    pub fn set_writeback_enders(&self, m: &Machine, page: usize, enders: EntitySet) {
         m.set_enders(self.page_writeback[page], enders);
     }
 

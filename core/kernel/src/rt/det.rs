@@ -9,6 +9,7 @@ use super::finding::Outcome;
 use super::ids::EntityId;
 use super::machine::{Machine, Runtime, World};
 use super::sched::TornDown;
+use super::set::EntitySet;
 use super::strategy::Strategy;
 use std::cell::Cell;
 
@@ -220,10 +221,10 @@ impl Machine {
     }
 
     /// Chooses who goes on after an entity has ended.
-    fn after_end(&self, candidates: u64) {
+    fn after_end(&self, candidates: EntitySet) {
         match self.runtime.get() {
             Runtime::Deterministic => self.decide(None, candidates),
-            Runtime::Shuttle => super::shuttle::publish(self, candidates),
+            Runtime::Shuttle => super::shuttle::publish(candidates),
             Runtime::Threads => {}
         }
     }

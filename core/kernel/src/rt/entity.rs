@@ -3,10 +3,11 @@
 use super::ids::{CpuId, EntityId, ResId};
 use super::machine::Machine;
 use super::op::{Op, OpKind};
+use super::set::{AtomicSet, EntitySet};
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::marker::PhantomData;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 /// What an entity is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,11 +75,11 @@ pub enum Needs {
     /// Every holder of the resource must let go.
     Holders,
     /// All of these entities must get further (the readers before a grace period).
-    All(u64),
+    All(EntitySet),
     /// Any of the resource's enders will do.
     Enders,
     /// Any of these entities will do.
-    AnyOf(u64),
+    AnyOf(EntitySet),
     /// Any other entity whatsoever: a retry loop that looks at shared state.
     Anyone,
 }
@@ -90,6 +91,7 @@ pub enum Needs {
 #[repr(align(128))]
 pub struct Entity {
     pub(crate) id: EntityId,
+    pub(crate) bit: EntitySet,
     pub(crate) cpu: CpuId,
     pub(crate) kind: EntityKind,
     pub(crate) prio: u8,
@@ -98,6 +100,8 @@ pub struct Entity {
     pub(crate) times: u16,
     /// On a CPU with other entities: then preemption and interrupts are decisions.
     pub(crate) shares_cpu: bool,
+    /// Whether anybody wants to know what happens on the machine, where each event looks.
+    pub(crate) watched: Cell<bool>,
     pub(crate) machine: Cell<*const Machine>,
     /// The task whose CPU this interrupt handler borrowed.
     pub(crate) host: Cell<Option<EntityId>>,
@@ -117,7 +121,7 @@ pub struct Entity {
     /// Firings still to come (interrupts); nonzero while there is something to do (softirqs).
     pub(crate) pending: Cell<u16>,
     /// Who may raise it (interrupts and softirqs), one bit an entity.
-    pub(crate) raisers: AtomicU64,
+    pub(crate) raisers: AtomicSet,
     /// Changes it made that others can see; those among them that outlast the operation.
     pub(crate) changes: Cell<u64>,
     pub(crate) effects: Cell<u64>,
@@ -152,6 +156,7 @@ impl Entity {
     pub(crate) fn new(id: EntityId, spec: &EntitySpec, shares_cpu: bool) -> Self {
         Self {
             id,
+            bit: id.bit(),
             cpu: spec.cpu,
             kind: spec.kind,
             prio: spec.prio,
@@ -159,6 +164,7 @@ impl Entity {
             spec_pf: spec.pf,
             times: spec.times,
             shares_cpu,
+            watched: Cell::new(false),
             machine: Cell::new(std::ptr::null()),
             host: Cell::new(None),
             below: Cell::new(None),
@@ -171,7 +177,7 @@ impl Entity {
             rcu: Cell::new(0),
             pf: Cell::new(0),
             pending: Cell::new(0),
-            raisers: AtomicU64::new(0),
+            raisers: AtomicSet::default(),
             changes: Cell::new(0),
             effects: Cell::new(0),
             shared_holds: RefCell::new(Vec::with_capacity(8)),
@@ -184,8 +190,9 @@ impl Entity {
     }
 
     /// Back to how every execution starts.
-    pub(crate) fn reset(&self, machine: *const Machine) {
+    pub(crate) fn reset(&self, machine: &Machine) {
         self.machine.set(machine);
+        self.watched.set(machine.watched());
         self.host.set(None);
         self.below.set(None);
         self.preempt.set(0);
@@ -208,9 +215,17 @@ impl Entity {
     }
 
     /// Which entity this is.
+    #[inline]
     #[must_use]
     pub const fn id(&self) -> EntityId {
         self.id
+    }
+
+    /// The set that holds only this entity.
+    #[inline]
+    #[must_use]
+    pub const fn bit(&self) -> EntitySet {
+        self.bit
     }
 
     /// The CPU it is pinned to.
@@ -244,6 +259,7 @@ impl Entity {
     }
 
     /// Whether this context may not sleep (`in_atomic()` or interrupts off).
+    #[inline]
     #[must_use]
     pub fn atomic(&self) -> bool {
         self.preempt.get() != 0 || self.irqs_off.get() || self.bh.get() != 0 && !self.machine().rt()
@@ -269,7 +285,7 @@ impl Entity {
 
     /// Who may raise this interrupt or softirq; nobody where it comes by itself only.
     #[must_use]
-    pub fn raisers(&self) -> u64 {
+    pub fn raisers(&self) -> EntitySet {
         self.raisers.load(Relaxed)
     }
 
@@ -286,6 +302,7 @@ impl Entity {
     }
 
     /// The machine it runs on.
+    #[inline]
     #[must_use]
     pub fn machine(&self) -> &Machine {
         let machine = self.machine.get();
@@ -298,6 +315,7 @@ impl Entity {
     }
 
     /// The entity whose `task_struct` is in force: the interrupted task for an interrupt handler, itself otherwise.
+    #[inline]
     #[must_use]
     pub fn task(&self) -> &Self {
         match self.host.get() {
@@ -449,6 +467,7 @@ pub fn current() -> Current {
 }
 
 /// Whether an entity runs on this OS thread.
+#[inline]
 #[must_use]
 pub fn in_machine() -> bool {
     !CURRENT.get().is_null()

@@ -5,8 +5,9 @@
 use super::entity::{Entity, Needs, Wait, WaitHow, current};
 use super::feedback;
 use super::finding::Stop;
-use super::ids::{EntityId, ResId, members};
+use super::ids::{EntityId, ResId};
 use super::machine::Machine;
+use super::set::members;
 use std::panic::Location;
 
 /// What happened.
@@ -136,8 +137,8 @@ pub const fn wait_code(wait: Wait) -> u64 {
 /// Mode of an acquisition that lockdep was told of, as a number: bits 0 and 1 exclusive 0, shared 1, recursive 2; bit
 /// 2 trylock; bits 3 to 7 the subclass; from bit 8 on the number of the class key.
 #[must_use]
-pub const fn map_code(key: u64, subclass: u8, trylock: bool, read: u8) -> u64 {
-    (read as u64) | (trylock as u64) << 2 | (subclass as u64) << 3 | key << 8
+pub const fn map_code(key: u64, subclass: u8, trylock: bool, read: u8) -> u128 {
+    (read as u128) | (trylock as u128) << 2 | (subclass as u128) << 3 | (key as u128) << 8
 }
 
 /// A fact with what it is about.
@@ -145,14 +146,14 @@ pub const fn map_code(key: u64, subclass: u8, trylock: bool, read: u8) -> u64 {
 pub(crate) struct About {
     pub(crate) fact: Fact,
     pub(crate) res: ResId,
-    pub(crate) set: u64,
+    pub(crate) set: u128,
     pub(crate) how: u64,
 }
 
 impl About {
     pub(crate) const NOTHING: Self = Self::new(Fact::None, ResId::NONE, 0);
 
-    pub(crate) const fn new(fact: Fact, res: ResId, set: u64) -> Self {
+    pub(crate) const fn new(fact: Fact, res: ResId, set: u128) -> Self {
         Self {
             fact,
             res,
@@ -196,7 +197,7 @@ pub fn record(kind: EventKind, text: impl FnOnce() -> String) {
 #[inline]
 #[track_caller]
 pub(crate) fn say(e: &Entity, kind: EventKind, text: impl FnOnce() -> String) {
-    if e.machine().watched() {
+    if e.watched.get() {
         notice(e, kind, About::NOTHING, text);
     }
 }
@@ -214,15 +215,15 @@ fn notice(e: &Entity, kind: EventKind, about: About, text: impl FnOnce() -> Stri
 /// Records a bare fact, if the machine records.
 #[inline]
 #[track_caller]
-pub(crate) fn fact(e: &Entity, fact: Fact, res: ResId, set: u64) {
-    if e.machine().watched() {
+pub(crate) fn fact(e: &Entity, fact: Fact, res: ResId, set: u128) {
+    if e.watched.get() {
         notice(e, EventKind::Fact, About::new(fact, res, set), String::new);
     }
 }
 
 /// Records a fact of whoever runs, if the machine records.
 #[inline]
-pub(crate) fn fact_of_current(m: &Machine, about: Fact, res: ResId, set: u64) {
+pub(crate) fn fact_of_current(m: &Machine, about: Fact, res: ResId, set: u128) {
     if m.recording() && super::in_machine() {
         fact(&current(), about, res, set);
     }
@@ -236,10 +237,10 @@ pub(crate) fn tell(
     kind: EventKind,
     fact: Fact,
     res: ResId,
-    set: u64,
+    set: u128,
     text: impl FnOnce() -> String,
 ) {
-    if e.machine().watched() {
+    if e.watched.get() {
         notice(e, kind, About::new(fact, res, set), text);
     }
 }
@@ -267,9 +268,10 @@ fn emit(e: &Entity, kind: EventKind, about: About, text: &str) {
 }
 
 pub(crate) fn blocked(e: &Entity, wait: Wait) {
-    if e.machine().watched() {
-        feedback::waits(e, wait);
+    if !e.watched.get() {
+        return;
     }
+    feedback::waits(e, wait);
     if !e.machine().recording() {
         return;
     }

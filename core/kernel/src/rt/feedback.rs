@@ -5,9 +5,10 @@
 
 use super::entity::{Entity, Wait};
 use super::event::{About, Fact};
-use super::ids::{ResId, members};
+use super::ids::ResId;
 use super::machine::Machine;
 use super::op::{Op, OpKind};
+use super::set::members;
 use crate::mm::Pf;
 use std::cell::{Cell, RefCell};
 use std::panic::Location;
@@ -227,7 +228,7 @@ pub(crate) fn event(e: &Entity, about: About, at: &Location<'_>) {
     NOTES.with(|notes| {
         if about.fact == Fact::MapGets && m.collects(Feedback::Contexts) {
             let held = u64::from(e.locks_held().min(3));
-            let how = about.set & 0x7 | context(e) << 3 | held << 16;
+            let how = (about.set & 0x7) as u64 | context(e) << 3 | held << 16;
             mark(notes, Feedback::Contexts, [m.tag_of(about.res), how, 0]);
         }
         if about.fact == Fact::MapGets && m.collects(Feedback::Edges) {

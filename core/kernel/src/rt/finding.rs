@@ -2,6 +2,7 @@
 
 use super::entity::Wait;
 use super::ids::EntityId;
+use super::set::EntitySet;
 
 /// A real stop: entities that can never go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,7 +12,7 @@ pub struct Stop {
     /// The waits that hold each other, in cycle order where there is a cycle.
     pub waits: Vec<StuckWait>,
     /// Everything that is stuck, one bit an entity.
-    pub stuck: u64,
+    pub stuck: EntitySet,
 }
 
 /// Kinds of stops.
@@ -33,7 +34,7 @@ pub struct StuckWait {
     /// For what; `None`: for its CPU.
     pub wait: Option<Wait>,
     /// Who would have to end it.
-    pub needs: u64,
+    pub needs: EntitySet,
     /// Position in the program text of the waiting operation.
     pub site: u32,
 }

@@ -1,7 +1,7 @@
 //! Small integer names of what a machine consists of.
 
-/// Most entities (tasks and interrupt handlers) that one machine can have: sets of them are words.
-pub const MAX_ENTITIES: usize = 64;
+use super::set::{EntitySet, MAX_ENTITIES};
+
 /// Most virtual CPUs that one machine can have.
 pub const MAX_CPUS: usize = 16;
 
@@ -14,6 +14,7 @@ impl EntityId {
     ///
     /// # Panics
     /// If `index` is not below [`MAX_ENTITIES`].
+    #[inline]
     #[must_use]
     pub fn new(index: usize) -> Self {
         assert!(
@@ -24,17 +25,30 @@ impl EntityId {
     }
 
     /// Its index.
+    #[inline]
     #[must_use]
     pub const fn index(self) -> usize {
         self.0 as usize
     }
 
     /// The set that holds only this entity.
+    #[inline]
     #[must_use]
-    pub const fn bit(self) -> u64 {
-        1 << self.0
+    pub const fn bit(self) -> EntitySet {
+        BITS[self.0 as usize % MAX_ENTITIES]
     }
 }
+
+/// The bit of each entity: wide shifts cost more than a look.
+static BITS: [EntitySet; MAX_ENTITIES] = {
+    let mut bits = [1; MAX_ENTITIES];
+    let mut i = 1;
+    while i < MAX_ENTITIES {
+        bits[i] = bits[i - 1] << 1;
+        i += 1;
+    }
+    bits
+};
 
 /// A virtual CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,6 +56,7 @@ pub struct CpuId(pub u8);
 
 impl CpuId {
     /// Its index.
+    #[inline]
     #[must_use]
     pub const fn index(self) -> usize {
         self.0 as usize
@@ -57,26 +72,16 @@ impl ResId {
     pub const NONE: Self = Self(u32::MAX);
 
     /// The interrupt and preemption state of a CPU, which operations of kind `Cpu` touch.
+    #[inline]
     #[must_use]
     pub const fn cpu(cpu: CpuId) -> Self {
         Self(cpu.0 as u32)
     }
 
     /// Its index, in the order of creation.
+    #[inline]
     #[must_use]
     pub const fn index(self) -> usize {
         self.0 as usize
     }
-}
-
-/// The members of an entity set, lowest id first.
-pub fn members(mut set: u64) -> impl Iterator<Item = EntityId> {
-    std::iter::from_fn(move || {
-        if set == 0 {
-            return None;
-        }
-        let id = set.trailing_zeros() as u8;
-        set &= set - 1;
-        Some(EntityId(id))
-    })
 }

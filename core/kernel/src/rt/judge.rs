@@ -6,27 +6,29 @@
 
 use super::entity::{Entity, Needs, Wait, WaitHow};
 use super::finding::{Stop, StopKind, StuckWait};
-use super::ids::{EntityId, MAX_ENTITIES, members};
+use super::ids::EntityId;
 use super::machine::Machine;
 use super::resource::ResKind;
+use super::set::{EntitySet, MAX_ENTITIES, members};
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Who waits for what at one moment.
 pub(crate) struct Waits<'a> {
     pub(crate) machine: &'a Machine,
     /// Entities that have not ended.
-    pub(crate) live: u64,
+    pub(crate) live: EntitySet,
     /// Entities that could run, or look again at what they wait for, if their CPU let them.
-    pub(crate) ready: u64,
+    pub(crate) ready: EntitySet,
     /// Entities that run or can be chosen now.
-    pub(crate) running: u64,
-    pub(crate) waits: [Option<Wait>; MAX_ENTITIES],
+    pub(crate) running: EntitySet,
+    /// The waits as they were at one moment; those of the entities themselves if nothing else runs.
+    pub(crate) snapshot: Option<&'a [Option<Wait>; MAX_ENTITIES]>,
 }
 
 impl Machine {
     /// Whether the wait that `e` just began leaves entities stuck.
     #[inline]
-    pub(crate) fn judge(&self, e: &Entity, candidates: u64) -> Option<Stop> {
+    pub(crate) fn judge(&self, e: &Entity, candidates: EntitySet) -> Option<Stop> {
         let wait = e.wait.get()?;
         // The common case: the holder can run.
         if let Needs::Holders = wait.needs {
@@ -65,22 +67,25 @@ impl Machine {
     }
 
     #[cold]
-    fn waits(&self, candidates: u64) -> Waits<'_> {
-        let mut waits = [None; MAX_ENTITIES];
-        for e in &self.entities {
-            waits[e.id.index()] = e.wait.get();
-        }
+    fn waits(&self, candidates: EntitySet) -> Waits<'_> {
         Waits {
             machine: self,
             live: self.sim.live.get(),
             ready: self.sim.ready.get(),
             running: candidates,
-            waits,
+            snapshot: None,
         }
     }
 }
 
 impl Waits<'_> {
+    fn wait(&self, id: EntityId) -> Option<Wait> {
+        match self.snapshot {
+            Some(waits) => waits[id.index()],
+            None => self.machine.entity(id).wait.get(),
+        }
+    }
+
     /// Everything that is stuck, told from `teller` if that is among it.
     pub(crate) fn judge(&self, teller: EntityId) -> Option<Stop> {
         let mut progress = self.running;
@@ -103,17 +108,17 @@ impl Waits<'_> {
     /// Whether being stuck matters: a daemon without work and an interrupt that does not fire are at rest.
     fn counts(&self, id: EntityId) -> bool {
         // Who was woken has something to do.
-        match self.waits[id.index()].filter(|_| self.ready & id.bit() == 0) {
+        match self.wait(id).filter(|_| self.ready & id.bit() == 0) {
             Some(w) => w.how != WaitHow::Idle,
             None => !self.machine.entity(id).kind.is_raised() || self.ready & id.bit() != 0,
         }
     }
 
-    fn can_end(&self, id: EntityId, progress: u64) -> bool {
+    fn can_end(&self, id: EntityId, progress: EntitySet) -> bool {
         let e = self.machine.entity(id);
         let ended = self.ready & id.bit() != 0
             || e.kind.is_raised() && e.raisers() & !id.bit() & progress != 0
-            || self.waits[id.index()].is_some_and(|w| {
+            || self.wait(id).is_some_and(|w| {
                 let needs = self.needed(e, w);
                 match w.needs {
                     // On OS threads the lock was let go since the waiter last looked.
@@ -126,24 +131,24 @@ impl Waits<'_> {
     }
 
     /// Those who must, or may, end a wait.
-    fn needed(&self, e: &Entity, w: Wait) -> u64 {
+    fn needed(&self, e: &Entity, w: Wait) -> EntitySet {
         let r = self.machine.resource(w.res);
         match w.needs {
             // A reader of a free lock stays behind writers that have found it taken and did not look again yet.
             Needs::Holders => match r.holders.load(Relaxed) {
-                0 => r.queued_writers.load(Relaxed) & !e.id.bit(),
+                0 => r.queued_writers.load(Relaxed) & !e.bit,
                 holders => holders,
             },
             Needs::All(set) => set,
-            Needs::Enders => r.enders.load(Relaxed) & self.live & !e.id.bit(),
-            Needs::AnyOf(set) => set & self.live & !e.id.bit(),
-            Needs::Anyone => self.live & !e.id.bit(),
+            Needs::Enders => r.enders.load(Relaxed) & self.live & !e.bit,
+            Needs::AnyOf(set) => set & self.live & !e.bit,
+            Needs::Anyone => self.live & !e.bit,
         }
     }
 
     /// Who is to be blamed for a wait that does not end: those who could end it, or, if there is nobody else, the
     /// waiter itself where it could have. An interrupt that nobody raised is not to blame, but those who raise it are.
-    fn blamed(&self, e: &Entity, w: Wait) -> u64 {
+    fn blamed(&self, e: &Entity, w: Wait) -> EntitySet {
         let needs = match w.needs {
             // A lock is not let go because its holder is raised again.
             Needs::Holders | Needs::All(_) => self.needed(e, w),
@@ -156,15 +161,11 @@ impl Waits<'_> {
             Needs::AnyOf(set) => set,
             _ => 0,
         };
-        if needs == 0 {
-            could & e.id.bit()
-        } else {
-            needs
-        }
+        if needs == 0 { could & e.bit } else { needs }
     }
 
     /// These, and who raises those of them that are at rest, `but` the waiter itself.
-    fn with_raisers(&self, mut set: u64, but: EntityId) -> u64 {
+    fn with_raisers(&self, mut set: EntitySet, but: EntityId) -> EntitySet {
         let at_rest = self.at_rest();
         loop {
             let raisers = members(set & at_rest)
@@ -179,7 +180,7 @@ impl Waits<'_> {
     }
 
     /// Who has to leave the CPU before `e` gets it.
-    fn cpu_obstacle(&self, e: &Entity) -> u64 {
+    fn cpu_obstacle(&self, e: &Entity) -> EntitySet {
         if !self.machine.simulated() {
             return 0;
         }
@@ -188,7 +189,7 @@ impl Waits<'_> {
             return outranked;
         }
         let cpu = self.machine.cpu(e.cpu);
-        if cpu.irq_stack.get() & e.id.bit() != 0 {
+        if cpu.irq_stack.get() & e.bit != 0 {
             return cpu
                 .irq_top
                 .get()
@@ -196,7 +197,7 @@ impl Waits<'_> {
                 .map_or(0, EntityId::bit);
         }
         if let Some(top) = cpu.irq_top.get() {
-            let hardirq = (cpu.irqs & !cpu.softirqs) & e.id.bit() != 0;
+            let hardirq = (cpu.irqs & !cpu.softirqs) & e.bit != 0;
             let lets_in = hardirq && !self.machine.entity(top).irqs_off.get();
             return if lets_in { 0 } else { top.bit() };
         }
@@ -208,9 +209,9 @@ impl Waits<'_> {
         else {
             return 0;
         };
-        let blocks = if cpu.softirqs & e.id.bit() != 0 {
+        let blocks = if cpu.softirqs & e.bit != 0 {
             curr.irqs_off.get() || curr.bh.get() != 0
-        } else if cpu.irqs & e.id.bit() != 0 {
+        } else if cpu.irqs & e.bit != 0 {
             curr.irqs_off.get()
         } else {
             curr.atomic()
@@ -219,7 +220,7 @@ impl Waits<'_> {
     }
 
     /// The stop, told from the entity whose wait closed it.
-    fn describe(&self, teller: EntityId, stuck: u64, blocked: u64) -> Stop {
+    fn describe(&self, teller: EntityId, stuck: EntitySet, blocked: EntitySet) -> Stop {
         let first = if stuck & teller.bit() != 0 {
             teller
         } else {
@@ -248,16 +249,14 @@ impl Waits<'_> {
     }
 
     /// Interrupts and softirqs that nobody raised: no links of a chain of waits.
-    fn at_rest(&self) -> u64 {
+    fn at_rest(&self) -> EntitySet {
         members(self.live & !self.ready)
-            .filter(|&id| {
-                self.machine.entity(id).kind.is_raised() && self.waits[id.index()].is_none()
-            })
+            .filter(|&id| self.machine.entity(id).kind.is_raised() && self.wait(id).is_none())
             .fold(0, |s, id| s | id.bit())
     }
 
     /// Follows the waits from `first` until one repeats (the cycle, from its start) or nobody is left to blame.
-    fn follow(&self, first: EntityId, blocked: u64) -> (Vec<EntityId>, bool) {
+    fn follow(&self, first: EntityId, blocked: EntitySet) -> (Vec<EntityId>, bool) {
         let mut path = vec![first];
         let mut at = first;
         loop {
@@ -281,7 +280,7 @@ impl Waits<'_> {
 
     fn stuck_wait(&self, id: EntityId) -> StuckWait {
         let e = self.machine.entity(id);
-        let wait = self.waits[id.index()].filter(|_| self.ready & id.bit() == 0);
+        let wait = self.wait(id).filter(|_| self.ready & id.bit() == 0);
         let needs = wait.map_or(0, |w| self.blamed(e, w)) | self.cpu_obstacle(e);
         StuckWait {
             waiter: id,

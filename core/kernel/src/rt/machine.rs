@@ -2,9 +2,10 @@
 
 use super::entity::{Entity, EntityKind, EntitySpec};
 use super::finding::{End, Outcome, StateBreak, Stop};
-use super::ids::{CpuId, EntityId, MAX_CPUS, MAX_ENTITIES, ResId};
+use super::ids::{CpuId, EntityId, MAX_CPUS, ResId};
 use super::op::{Op, OpKind};
 use super::resource::{ResKind, Resource};
+use super::set::{EntitySet, MAX_ENTITIES};
 use super::sim::Sim;
 use super::threads::Parking;
 use crate::rules::Rules;
@@ -60,13 +61,13 @@ pub(crate) struct Cpu {
     /// The task that runs, or was preempted last, here.
     pub(crate) curr: Cell<Option<EntityId>>,
     /// Interrupt handlers that borrow it, innermost last.
-    pub(crate) irq_stack: Cell<u64>,
+    pub(crate) irq_stack: Cell<EntitySet>,
     pub(crate) irq_top: Cell<Option<EntityId>>,
-    pub(crate) tasks: u64,
+    pub(crate) tasks: EntitySet,
     /// Handlers that borrow it: interrupts and softirqs.
-    pub(crate) irqs: u64,
+    pub(crate) irqs: EntitySet,
     /// Those of `irqs` that are softirqs: at most one.
-    pub(crate) softirqs: u64,
+    pub(crate) softirqs: EntitySet,
     /// Softirqs were raised and run before the CPU's task goes on.
     pub(crate) softirq_due: Cell<bool>,
     /// What bottom halves are disabled with on PREEMPT_RT.
@@ -207,7 +208,7 @@ impl Machine {
     }
 
     /// Says who may raise an interrupt or softirq, one bit an entity. Without a word nobody but itself.
-    pub fn set_raisers(&self, id: EntityId, raisers: u64) {
+    pub fn set_raisers(&self, id: EntityId, raisers: EntitySet) {
         self.entity(id).raisers.store(raisers, Relaxed);
     }
 
@@ -224,7 +225,7 @@ impl Machine {
     }
 
     /// Declares who can end waits for a resource that has no holders: a completion, a wait queue.
-    pub fn set_enders(&self, res: ResId, enders: u64) {
+    pub fn set_enders(&self, res: ResId, enders: EntitySet) {
         self.resource(res).enders.store(enders, Relaxed);
     }
 

@@ -1,15 +1,16 @@
 //! Real-time priorities: on PREEMPT_RT the highest of a CPU's tasks runs.
 
 use super::entity::{Entity, EntityKind, Needs, WaitHow};
-use super::ids::{EntityId, members};
+use super::ids::EntityId;
 use super::machine::Machine;
+use super::set::{EntitySet, members};
 
 impl Machine {
     /// Of several tasks that could run on one CPU, PREEMPT_RT runs one with the highest priority. A spinner counts: it
     /// keeps the CPU. Who sleeps for a bounded time may wake at any moment, and an interrupt thread that has not begun may
     /// begin at any moment: they preempt whom they outrank, and are in nobody's way.
     #[cold]
-    pub(crate) fn highest_prio(&self, set: u64) -> u64 {
+    pub(crate) fn highest_prio(&self, set: EntitySet) -> EntitySet {
         let mut out = 0;
         for cpu in &self.cpus {
             let naps = set & cpu.tasks & (self.sim.napping.get() | self.unbegun(set));
@@ -28,7 +29,7 @@ impl Machine {
     }
 
     /// Of `set` the interrupt threads that have not begun.
-    fn unbegun(&self, set: u64) -> u64 {
+    fn unbegun(&self, set: EntitySet) -> EntitySet {
         members(set)
             .filter(|&e| {
                 let e = self.entity(e);
@@ -38,7 +39,7 @@ impl Machine {
     }
 
     /// Of `tasks` those that spin.
-    fn spinners(&self, tasks: u64) -> u64 {
+    fn spinners(&self, tasks: EntitySet) -> EntitySet {
         members(tasks & self.sim.live.get() & !self.sim.ready.get())
             .filter(|&e| {
                 let wait = self.entity(e).wait.get();
@@ -73,13 +74,13 @@ impl Machine {
     }
 
     /// A spinner of higher priority that keeps `e` from its CPU, on PREEMPT_RT.
-    pub(crate) fn outranked_by(&self, e: &Entity) -> u64 {
+    pub(crate) fn outranked_by(&self, e: &Entity) -> EntitySet {
         let cpu = self.cpu(e.cpu);
-        if !self.sim.prio.get() || cpu.tasks & e.id.bit() == 0 {
+        if !self.sim.prio.get() || cpu.tasks & e.bit == 0 {
             return 0;
         }
         let prio = self.prio_of(e.id);
-        members(self.spinners(cpu.tasks & !e.id.bit()))
+        members(self.spinners(cpu.tasks & !e.bit))
             .find(|&s| self.prio_of(s) > prio)
             .map_or(0, EntityId::bit)
     }

@@ -1,5 +1,6 @@
 //! Resources: what waits go through, and who can end them.
 
+use super::set::{AtomicSet, EntitySet};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// What a resource is; the words of stories and of the wait-for cycle.
@@ -43,15 +44,15 @@ pub struct Resource {
     /// 0 free; see `sync::word` for the encoding of owners and readers.
     pub(crate) state: AtomicU64,
     /// Entities that hold it and must let go before a waiter can go on.
-    pub(crate) holders: AtomicU64,
+    pub(crate) holders: AtomicSet,
     /// Entities that stand before an exclusive acquisition or wait for its condition.
-    pub(crate) waiters: AtomicU64,
+    pub(crate) waiters: AtomicSet,
     /// Entities that stand before a shared acquisition.
-    pub(crate) read_waiters: AtomicU64,
+    pub(crate) read_waiters: AtomicSet,
     /// Writers that have found it taken: readers that come later stay behind them.
-    pub(crate) queued_writers: AtomicU64,
+    pub(crate) queued_writers: AtomicSet,
     /// Entities that may end a wait although they hold nothing (completions, wait queues).
-    pub(crate) enders: AtomicU64,
+    pub(crate) enders: AtomicSet,
     pub(crate) kind: ResKind,
     /// What it is for feedback: see [`super::feedback::tag`].
     pub(crate) tag: u16,
@@ -60,14 +61,13 @@ pub struct Resource {
 
 impl Resource {
     pub(crate) fn new(kind: ResKind, name: &str, tag: u16) -> Self {
-        let zero = || AtomicU64::new(0);
         Self {
-            state: zero(),
-            holders: zero(),
-            waiters: zero(),
-            read_waiters: zero(),
-            queued_writers: zero(),
-            enders: zero(),
+            state: AtomicU64::new(0),
+            holders: AtomicSet::default(),
+            waiters: AtomicSet::default(),
+            read_waiters: AtomicSet::default(),
+            queued_writers: AtomicSet::default(),
+            enders: AtomicSet::default(),
             kind,
             tag,
             name: name.into(),
@@ -88,13 +88,13 @@ impl Resource {
 
     /// Entities that hold it.
     #[must_use]
-    pub fn holders(&self) -> u64 {
+    pub fn holders(&self) -> EntitySet {
         self.holders.load(Relaxed)
     }
 
     /// Entities that may end a wait for it although they hold nothing.
     #[must_use]
-    pub fn enders(&self) -> u64 {
+    pub fn enders(&self) -> EntitySet {
         self.enders.load(Relaxed)
     }
 
@@ -105,16 +105,4 @@ impl Resource {
         self.read_waiters.store(0, Relaxed);
         self.queued_writers.store(0, Relaxed);
     }
-}
-
-/// Adds bits to a word that one OS thread owns: no read-modify-write instruction needed.
-#[inline]
-pub(crate) fn set_bits(word: &AtomicU64, bits: u64) {
-    word.store(word.load(Relaxed) | bits, Relaxed);
-}
-
-/// Takes bits out of a word that one OS thread owns.
-#[inline]
-pub(crate) fn clear_bits(word: &AtomicU64, bits: u64) {
-    word.store(word.load(Relaxed) & !bits, Relaxed);
 }

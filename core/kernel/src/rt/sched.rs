@@ -8,6 +8,7 @@ use super::finding::End;
 use super::ids::EntityId;
 use super::machine::{Machine, Runtime};
 use super::op::Op;
+use super::set::EntitySet;
 use super::sim::Made;
 use super::strategy::{Decision, Ending, Standing, Step, Strategy};
 
@@ -16,7 +17,7 @@ pub(crate) struct TornDown;
 
 impl Machine {
     #[inline]
-    pub(crate) fn candidates(&self) -> u64 {
+    pub(crate) fn candidates(&self) -> EntitySet {
         let set = self.sim.ready.get() & self.sim.allowed.get();
         if self.sim.prio.get() {
             self.highest_prio(set)
@@ -35,7 +36,7 @@ impl Machine {
         }
         self.count_step(e, op);
         let candidates = sim.ready.get() & sim.allowed.get();
-        if candidates != e.id.bit() {
+        if candidates != e.bit {
             self.decide_plainly(e, candidates);
         }
     }
@@ -52,7 +53,7 @@ impl Machine {
     }
 
     /// As [`Machine::point`], where [`Sim::plain`](super::sim::Sim::plain) does not hold.
-    #[cold]
+    #[inline(never)]
     fn point_special(&self, e: &Entity, op: Op) {
         if !self.simulated.get() {
             self.threads_point(e);
@@ -60,7 +61,7 @@ impl Machine {
         }
         self.count_step(e, op);
         let candidates = self.candidates();
-        if candidates != e.id.bit() || self.sim.wants_steps.get() {
+        if candidates != e.bit || self.sim.wants_steps.get() {
             self.decide(Some(e), candidates);
         }
         super::feedback::operation(e, op);
@@ -72,7 +73,7 @@ impl Machine {
     }
 
     /// These entities stand before something that is no longer to be had.
-    pub(crate) fn not_ready(&self, set: u64) {
+    pub(crate) fn not_ready(&self, set: EntitySet) {
         self.sim.ready.set(self.sim.ready.get() & !set);
     }
 
@@ -86,7 +87,7 @@ impl Machine {
     }
 
     /// Chooses among the candidates and lets the chosen one run. Returns when `from` runs again.
-    pub(crate) fn decide(&self, from: Option<&Entity>, candidates: u64) {
+    pub(crate) fn decide(&self, from: Option<&Entity>, candidates: EntitySet) {
         let next = self.choose_next(from, candidates);
         let Some(from) = from else {
             self.enter(next);
@@ -107,7 +108,7 @@ impl Machine {
 
     /// [`Machine::decide`] for an entity that gives way, the short way where there is one.
     #[inline]
-    pub(crate) fn decide_from(&self, from: &Entity, candidates: u64) {
+    pub(crate) fn decide_from(&self, from: &Entity, candidates: EntitySet) {
         if self.sim.plain.get() {
             self.decide_plainly(from, candidates);
         } else {
@@ -116,17 +117,18 @@ impl Machine {
     }
 
     /// As [`Machine::decide`], where [`Sim::plain`](super::sim::Sim::plain) holds.
-    fn decide_plainly(&self, from: &Entity, candidates: u64) {
+    #[inline(never)]
+    fn decide_plainly(&self, from: &Entity, candidates: EntitySet) {
         let me = from.id;
         let next = if candidates & (candidates - 1) == 0 {
             EntityId(candidates.trailing_zeros() as u8)
         } else {
-            let current = (candidates & me.bit() != 0).then_some(me);
+            let current = (candidates & from.bit != 0).then_some(me);
             let decision = Decision {
                 candidates,
                 current,
                 next: self.sim.next_ops(),
-                state: Standing::default(),
+                state: &Standing::NONE,
             };
             let picked = self.sim.with_strategy(|s| pick(s, &decision));
             self.record_pick(candidates, current, picked);
@@ -160,9 +162,10 @@ impl Machine {
         set_current(Some(from));
     }
 
-    fn choose_next(&self, from: Option<&Entity>, candidates: u64) -> EntityId {
+    fn choose_next(&self, from: Option<&Entity>, candidates: EntitySet) -> EntityId {
         let current = from.map(|e| e.id).filter(|id| candidates & id.bit() != 0);
         if self.runtime.get() == Runtime::Shuttle {
+            let from = from.expect("under shuttle a running entity gives way");
             return super::shuttle::choose_next(self, from, current, candidates);
         }
         if self.sim.wants_steps.get() {
@@ -175,7 +178,7 @@ impl Machine {
     }
 
     /// As [`Machine::ask`], for a strategy that wants to see every transition.
-    fn ask_for_step(&self, candidates: u64, current: Option<EntityId>) -> EntityId {
+    fn ask_for_step(&self, candidates: EntitySet, current: Option<EntityId>) -> EntityId {
         let decision = self.decision(candidates, current);
         let picked = self.sim.with_strategy(|s| pick_step(s, decision));
         if candidates & (candidates - 1) != 0 {
@@ -186,11 +189,15 @@ impl Machine {
 
     /// A decision, or a transition that leaves none, as strategies see it.
     #[inline]
-    pub(crate) fn decision(&self, candidates: u64, current: Option<EntityId>) -> Decision<'_> {
+    pub(crate) fn decision(
+        &self,
+        candidates: EntitySet,
+        current: Option<EntityId>,
+    ) -> Decision<'_> {
         let state = if self.sim.wants_steps.get() {
-            self.standing()
+            self.sim.show(self.standing())
         } else {
-            Standing::default()
+            &Standing::NONE
         };
         Decision {
             candidates,
@@ -231,7 +238,7 @@ impl Machine {
     }
 
     /// Asks the strategy and records its choice.
-    pub(crate) fn ask(&self, candidates: u64, current: Option<EntityId>) -> EntityId {
+    pub(crate) fn ask(&self, candidates: EntitySet, current: Option<EntityId>) -> EntityId {
         let decision = self.decision(candidates, current);
         let picked = self.sim.with_strategy(|s| pick(s, &decision));
         self.record_pick(candidates, current, picked);
@@ -240,7 +247,12 @@ impl Machine {
 
     /// Records who was picked.
     #[inline]
-    pub(crate) fn record_pick(&self, candidates: u64, current: Option<EntityId>, picked: EntityId) {
+    pub(crate) fn record_pick(
+        &self,
+        candidates: EntitySet,
+        current: Option<EntityId>,
+        picked: EntityId,
+    ) {
         self.sim.record(Made::Pick {
             candidates,
             current,
@@ -275,21 +287,22 @@ impl Machine {
     }
 
     /// The chosen entity gets its CPU.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn enter(&self, id: EntityId) {
+        let e = self.entity(id);
         let other = self.sim.running.replace(Some(id)) != Some(id);
-        if self.recording() && (other || self.gave_cpu(id)) {
+        if e.watched.get() && (other || self.gave_cpu(id)) {
             super::event::runs(self, id);
         }
-        if self.sim.looked.get() & id.bit() == 0 {
+        if self.sim.looked.get() != 0 && self.sim.looked.get() & id.bit() == 0 {
             self.sim.looked.set(0);
         }
-        let e = self.entity(id);
         if e.shares_cpu {
             self.enter_cpu(e);
         }
     }
 
+    #[inline(never)]
     fn enter_cpu(&self, e: &Entity) {
         let id = e.id;
         let cpu = self.cpu(e.cpu);
@@ -309,8 +322,8 @@ impl Machine {
     pub(crate) fn finish(&self, e: &Entity) {
         e.active.set(false);
         let cpu = self.cpu(e.cpu);
-        if cpu.irq_stack.get() & e.id.bit() != 0 {
-            cpu.irq_stack.set(cpu.irq_stack.get() & !e.id.bit());
+        if cpu.irq_stack.get() & e.bit != 0 {
+            cpu.irq_stack.set(cpu.irq_stack.get() & !e.bit);
             cpu.irq_top.set(e.below.take());
             e.irqs_off.set(false);
             e.preempt.set(0);
@@ -328,11 +341,11 @@ impl Machine {
         }
         if e.kind.is_raised() {
             if e.pending.get() == 0 {
-                self.sim.ready.set(self.sim.ready.get() & !e.id.bit());
+                self.sim.ready.set(self.sim.ready.get() & !e.bit);
             }
         } else {
-            self.sim.live.set(self.sim.live.get() & !e.id.bit());
-            self.sim.ready.set(self.sim.ready.get() & !e.id.bit());
+            self.sim.live.set(self.sim.live.get() & !e.bit);
+            self.sim.ready.set(self.sim.ready.get() & !e.bit);
         }
         if e.shares_cpu {
             self.recompute(e.cpu);
@@ -343,9 +356,14 @@ impl Machine {
     /// Somebody changed what others may look at. `lasting`: more than a lock taken or given back.
     #[inline]
     pub fn changed(&self, e: &Entity, lasting: bool) {
-        if !self.simulated.get() {
-            return;
+        if self.simulated.get() {
+            self.note_change(e, lasting);
         }
+    }
+
+    /// As [`Machine::changed`], in simulation.
+    #[inline]
+    pub(crate) fn note_change(&self, e: &Entity, lasting: bool) {
         self.sim.changes.set(self.sim.changes.get() + 1);
         e.changes.set(e.changes.get() + 1);
         e.effects.set(e.effects.get() + u64::from(lasting));
@@ -360,7 +378,7 @@ impl Machine {
             || self
                 .entities
                 .iter()
-                .any(|e| e.kind == EntityKind::Task && live & e.id.bit() != 0)
+                .any(|e| e.kind == EntityKind::Task && live & e.bit != 0)
     }
 }
 
@@ -377,7 +395,7 @@ pub(crate) fn pick(strategy: &mut dyn Strategy, decision: &Decision<'_>) -> Enti
 
 /// Who goes on, with the strategy asked if there is something to decide and told in any case.
 pub(crate) fn pick_step(strategy: &mut dyn Strategy, decision: Decision<'_>) -> EntityId {
-    let picked = if decision.len() > 1 {
+    let picked = if decision.is_open() {
         pick(strategy, &decision)
     } else {
         decision.nth(0)

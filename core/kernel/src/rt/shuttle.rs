@@ -1,14 +1,16 @@
 //! The shuttle runtime: every entity is a shuttle task, and shuttle's schedulers decide.
 //!
 //! Before each decision the entities that are not candidates are blocked in shuttle's eyes, so that any scheduler,
-//! shuttle's own included, chooses among exactly our candidates, with one step a visible operation.
+//! shuttle's own included, chooses among exactly our candidates, with one step a visible operation. Our own
+//! [`StrategyScheduler`] knows the candidates: for it nobody is blocked, which makes the same choices in less time.
 
 use super::entity::{Entity, set_current};
 use super::finding::{End, Outcome};
-use super::ids::{EntityId, members};
+use super::ids::EntityId;
 use super::machine::{Machine, Runtime, World};
 use super::op::Op;
 use super::sched::{pick_step, unwind};
+use super::set::{EntitySet, MAX_ENTITIES, members};
 use super::strategy::{Ending, Standing, Strategy};
 use shuttle_engine::runtime::execution::ExecutionState;
 use shuttle_engine::runtime::task::{Task, TaskId};
@@ -26,20 +28,24 @@ struct Active {
     /// shuttle's name of each entity.
     tasks: Vec<TaskId>,
     main: TaskId,
-    /// Entities that shuttle may choose.
-    published: u64,
+    /// A [`StrategyScheduler`] decides: it knows the candidates, nobody has to be blocked in shuttle's eyes for it.
+    knows: bool,
+    /// Entities that shuttle may choose, where the scheduler does not know the candidates.
+    published: Cell<EntitySet>,
     /// Entities whose shuttle task has not ended.
-    open: u64,
-    /// The decision that the next entity to run was chosen in.
-    candidates: u64,
-    current: Option<EntityId>,
+    open: Cell<EntitySet>,
+    /// The decision that the next entity to run was chosen in; no candidates before the first one.
+    candidates: Cell<EntitySet>,
+    current: Cell<Option<EntityId>>,
 }
 
 thread_local! {
-    static ACTIVE: RefCell<Option<Active>> = const { RefCell::new(None) };
+    static ACTIVE: Cell<*const Active> = const { Cell::new(std::ptr::null()) };
     static ALTERNATIVES: Cell<u32> = const { Cell::new(0) };
     /// Whether the strategy behind the scheduler wants steps.
     static WANTS_STEPS: Cell<bool> = const { Cell::new(false) };
+    /// A [`StrategyScheduler`] was asked since this was last cleared.
+    static ASKED: Cell<bool> = const { Cell::new(false) };
     /// How the last execution ended, for a strategy that wants to know.
     static ENDED: RefCell<Option<Ended>> = const { RefCell::new(None) };
 }
@@ -55,8 +61,25 @@ pub(crate) fn wants_steps() -> bool {
     WANTS_STEPS.get()
 }
 
-fn with_active<R>(f: impl FnOnce(&mut Active) -> R) -> R {
-    ACTIVE.with_borrow_mut(|a| f(a.as_mut().expect("an execution runs under shuttle")))
+/// The execution that runs on this OS thread, if there is one.
+#[inline]
+fn try_active<'a>() -> Option<&'a Active> {
+    // SAFETY: `run_in_shuttle` takes the pointer out again before what it points to goes.
+    unsafe { ACTIVE.get().as_ref() }
+}
+
+#[inline]
+fn active<'a>() -> &'a Active {
+    try_active().expect("an execution runs under shuttle")
+}
+
+/// Takes the pointer to the execution out again, also where shuttle unwinds.
+struct Activated;
+
+impl Drop for Activated {
+    fn drop(&mut self) {
+        ACTIVE.set(std::ptr::null());
+    }
 }
 
 /// Runs one execution inside a shuttle test. The closure that shuttle calls is the place to call this from.
@@ -67,33 +90,38 @@ fn with_active<R>(f: impl FnOnce(&mut Active) -> R) -> R {
 pub fn run_in_shuttle(machine: &Machine, world: &dyn World) -> Outcome {
     machine.reset(Runtime::Shuttle);
     let attached = machine.attach(world, None);
-    let main = ExecutionState::me();
+    // Spawning is a decision of shuttle: whoever makes it makes the others too.
+    ASKED.set(false);
+    let mut tasks = Vec::with_capacity(machine.entities.len());
+    for e in &machine.entities {
+        tasks.push(spawn(machine, e.id));
+    }
+    let knows = ASKED.get();
     let open = members_mask(machine.entities.len());
     let active = Active {
         machine,
-        tasks: Vec::new(),
-        main,
-        published: 0,
-        open,
-        candidates: 0,
-        current: None,
+        tasks,
+        main: ExecutionState::me(),
+        knows,
+        published: Cell::new(0),
+        open: Cell::new(open),
+        candidates: Cell::new(0),
+        current: Cell::new(None),
     };
-    ACTIVE.set(Some(active));
-    for e in &machine.entities {
-        spawn(machine, e.id);
-    }
+    ACTIVE.set(&raw const active);
+    let activated = Activated;
     let candidates = machine.candidates();
     if candidates == 0 {
         machine.end(super::finding::End::Completed);
-        release_all(machine);
+        active.release_all();
     } else {
-        publish(machine, candidates);
+        publish(candidates);
     }
     if !machine.entities.is_empty() {
         ExecutionState::with(|s| s.current_mut().block(false));
         thread::switch();
     }
-    ACTIVE.set(None);
+    drop(activated);
     if machine.sim.wants_steps.get() {
         let ended = machine.with_ending(|e| Ended {
             end: e.end,
@@ -106,12 +134,16 @@ pub fn run_in_shuttle(machine: &Machine, world: &dyn World) -> Outcome {
     machine.outcome()
 }
 
-fn members_mask(n: usize) -> u64 {
-    if n == 64 { u64::MAX } else { (1 << n) - 1 }
+fn members_mask(n: usize) -> EntitySet {
+    if n == MAX_ENTITIES {
+        EntitySet::MAX
+    } else {
+        (1 << n) - 1
+    }
 }
 
 #[track_caller]
-fn spawn(machine: &Machine, id: EntityId) {
+fn spawn(machine: &Machine, id: EntityId) -> TaskId {
     let machine = std::ptr::from_ref(machine) as usize;
     let body = move || {
         // SAFETY: `run_in_shuttle` borrows the machine until every task that it spawned has ended.
@@ -120,8 +152,10 @@ fn spawn(machine: &Machine, id: EntityId) {
     };
     let task =
         ExecutionState::spawn_thread(Box::new(body), STACK_SIZE, None, None, Location::caller());
-    ExecutionState::with(|s| s.get_mut(task).block(false));
-    with_active(|a| a.tasks.push(task));
+    if !ASKED.get() {
+        ExecutionState::with(|s| s.get_mut(task).block(false));
+    }
+    task
 }
 
 /// Life of an entity's shuttle task: its body, again for every firing of an interrupt.
@@ -135,7 +169,7 @@ fn serve(machine: &Machine, id: EntityId) {
         }
         let e = machine.entity(id);
         set_current(Some(e));
-        chosen(machine, id);
+        chosen(machine, active(), id);
         machine.run_entity(id);
         if machine.tearing_down()
             || machine.sim.live.get() & id.bit() == 0
@@ -150,89 +184,88 @@ fn serve(machine: &Machine, id: EntityId) {
 
 /// The task of an entity ends: the last one lets the test's main task go on.
 fn close(machine: &Machine, id: EntityId) {
-    let open = with_active(|a| {
-        a.open &= !id.bit();
-        a.open
-    });
+    let a = active();
+    let open = a.open.get() & !id.bit();
+    a.open.set(open);
     if machine.tearing_down() {
-        release_all(machine);
+        a.release_all();
     } else if machine.candidates() == 0 {
         machine
             .stopped
             .store(true, std::sync::atomic::Ordering::Relaxed);
-        release_all(machine);
+        a.release_all();
     }
     if open == 0 {
-        let main = with_active(|a| a.main);
-        ExecutionState::with(|s| s.get_mut(main).unblock());
+        ExecutionState::with(|s| s.get_mut(a.main).unblock());
     }
 }
 
-/// Lets every task that is left run, to unwind.
-fn release_all(machine: &Machine) {
-    let _ = machine;
-    let open = with_active(|a| a.open);
-    sync(open);
-}
+impl Active {
+    /// Lets every task that is left run, to unwind.
+    fn release_all(&self) {
+        self.show(self.open.get());
+    }
 
-/// Makes shuttle's runnable set equal to `set`.
-fn sync(set: u64) {
-    with_active(|a| {
-        let changed = a.published ^ set;
-        if changed == 0 {
-            return;
+    /// Makes shuttle's runnable set equal to `set`, for schedulers that know no other.
+    #[inline]
+    fn show(&self, set: EntitySet) {
+        if !self.knows && self.published.get() != set {
+            self.publish(set);
         }
-        a.published = set;
+    }
+
+    fn publish(&self, set: EntitySet) {
+        let changed = self.published.replace(set) ^ set;
         ExecutionState::with(|s| {
-            for id in members(changed & a.open) {
-                let task = s.get_mut(a.tasks[id.index()]);
+            for id in members(changed & self.open.get()) {
+                let task = s.get_mut(self.tasks[id.index()]);
                 if set & id.bit() != 0 {
-                    task.unblock()
+                    task.unblock();
                 } else {
-                    task.block(false)
+                    task.block(false);
                 }
             }
         });
-    });
+    }
+
+    /// Shows shuttle a decision; whoever it chooses finds it here.
+    #[inline]
+    fn ask(&self, candidates: EntitySet, current: Option<EntityId>) {
+        self.show(candidates);
+        self.candidates.set(candidates);
+        self.current.set(current);
+    }
 }
 
-/// Shows shuttle who may run; whoever it chooses finds the decision here.
-pub(crate) fn publish(machine: &Machine, candidates: u64) {
-    let _ = machine;
-    sync(candidates);
-    with_active(|a| {
-        a.candidates = candidates;
-        a.current = None;
-    });
+/// Shows shuttle who may run after somebody has ended.
+pub(crate) fn publish(candidates: EntitySet) {
+    active().ask(candidates, None);
 }
 
 /// Lets shuttle choose; returns when `from` is chosen again.
 pub(crate) fn choose_next(
     m: &Machine,
-    from: Option<&Entity>,
+    from: &Entity,
     current: Option<EntityId>,
-    candidates: u64,
+    candidates: EntitySet,
 ) -> EntityId {
-    let from = from.expect("under shuttle a running entity gives way");
-    sync(candidates);
-    with_active(|a| {
-        a.candidates = candidates;
-        a.current = current;
-    });
+    let a = active();
+    a.ask(candidates, current);
     thread::switch();
     set_current(Some(from));
     if m.tearing_down() {
         unwind();
     }
-    chosen(m, from.id);
+    chosen(m, a, from.id);
     from.id
 }
 
 /// `id` was chosen in the decision that was shown last.
-fn chosen(m: &Machine, id: EntityId) {
-    let (candidates, current) = with_active(|a| (a.candidates, a.current));
+#[inline]
+fn chosen(m: &Machine, a: &Active, id: EntityId) {
+    let candidates = a.candidates.get();
     if candidates & (candidates - 1) != 0 {
-        m.record_pick(candidates, current, id);
+        m.record_pick(candidates, a.current.get(), id);
     }
     m.enter(id);
 }
@@ -266,16 +299,17 @@ impl<S: Strategy> StrategyScheduler<S> {
 fn pick(strategy: &mut impl Strategy, a: &Active, runnable: &[&Task]) -> Option<TaskId> {
     // SAFETY: the machine outlives the execution that `a` stands for.
     let machine = unsafe { &*a.machine };
+    let candidates = a.candidates.get();
     if machine.tearing_down()
-        || a.candidates == 0
-        || runnable.len() as u32 != a.published.count_ones()
+        || candidates == 0
+        || !a.knows && runnable.len() as u32 != a.published.get().count_ones()
     {
         return None;
     }
-    let decision = machine.decision(a.candidates, a.current);
+    let decision = machine.decision(candidates, a.current.get());
     let picked = if WANTS_STEPS.get() {
         pick_step(strategy, decision)
-    } else if decision.len() > 1 {
+    } else if decision.is_open() {
         strategy.pick(&decision)
     } else {
         decision.nth(0)
@@ -308,12 +342,13 @@ impl<S: Strategy> Scheduler for StrategyScheduler<S> {
         _current: Option<TaskId>,
         _yielding: bool,
     ) -> Option<TaskId> {
+        ASKED.set(true);
         let first = runnable[0].id();
         if runnable.len() == 1 && !WANTS_STEPS.get() {
             return Some(first);
         }
         let strategy = &mut self.strategy;
-        let picked = ACTIVE.with_borrow(|a| pick(strategy, a.as_ref()?, runnable));
+        let picked = try_active().and_then(|a| pick(strategy, a, runnable));
         Some(picked.unwrap_or(first))
     }
 

@@ -1,22 +1,25 @@
 //! State of a simulated execution, and how it begins.
 
 use super::entity::set_current;
-use super::ids::{EntityId, MAX_ENTITIES};
+use super::ids::EntityId;
 use super::machine::{Machine, Runtime, World};
 use super::op::Op;
+use super::set::{EntitySet, MAX_ENTITIES};
 use super::strategy::{Decision, Standing, Strategy};
 use std::cell::{Cell, UnsafeCell};
 
 /// State of a simulated execution. Only touched from the one OS thread that simulates.
 pub(crate) struct Sim {
-    pub(crate) ready: Cell<u64>,
-    pub(crate) allowed: Cell<u64>,
-    pub(crate) live: Cell<u64>,
+    pub(crate) ready: Cell<EntitySet>,
+    pub(crate) allowed: Cell<EntitySet>,
+    pub(crate) live: Cell<EntitySet>,
     pub(crate) running: Cell<Option<EntityId>>,
     pub(crate) steps: Cell<u32>,
     /// Whether entities have real-time priorities that differ.
     pub(crate) prio: Cell<bool>,
     next: UnsafeCell<[Op; MAX_ENTITIES]>,
+    /// Where the machine stood when somebody was shown it.
+    stood: UnsafeCell<Standing>,
     made: UnsafeCell<Vec<Made>>,
     strategy: Cell<Option<*mut dyn Strategy>>,
     pub(crate) wants_steps: Cell<bool>,
@@ -28,10 +31,12 @@ pub(crate) struct Sim {
     world: Cell<Option<*const dyn World>>,
     /// Changes that anybody made so far.
     pub(crate) changes: Cell<u64>,
+    /// Retry loops that wait for anything to change.
+    pub(crate) retrying: Cell<EntitySet>,
     /// Entities that sleep for a bounded time: ready, but in nobody's way.
-    pub(crate) napping: Cell<u64>,
+    pub(crate) napping: Cell<EntitySet>,
     /// Retry loops for memory that looked since anybody else last ran: see `Machine::last_look`.
-    pub(crate) looked: Cell<u64>,
+    pub(crate) looked: Cell<EntitySet>,
     /// Who the executor is to resume next.
     pub(crate) resume: Cell<Option<EntityId>>,
 }
@@ -52,7 +57,7 @@ unsafe impl Send for Sim {}
 #[derive(Clone, Copy)]
 pub(crate) enum Made {
     Pick {
-        candidates: u64,
+        candidates: EntitySet,
         current: Option<EntityId>,
         picked: EntityId,
     },
@@ -71,7 +76,7 @@ impl Made {
                     candidates,
                     current,
                     next: &[],
-                    state: Standing::default(),
+                    state: &Standing::NONE,
                 };
                 decision.number_of(picked)
             }
@@ -90,6 +95,7 @@ impl Sim {
             steps: Cell::new(0),
             prio: Cell::new(false),
             next: UnsafeCell::new([Machine::start_op(); MAX_ENTITIES]),
+            stood: UnsafeCell::new(Standing::NONE),
             made: UnsafeCell::new(Vec::new()),
             strategy: Cell::new(None),
             wants_steps: Cell::new(false),
@@ -98,6 +104,7 @@ impl Sim {
             cpu_changed: Cell::new(false),
             world: Cell::new(None),
             changes: Cell::new(0),
+            retrying: Cell::new(0),
             napping: Cell::new(0),
             looked: Cell::new(0),
             resume: Cell::new(None),
@@ -124,6 +131,15 @@ impl Sim {
     pub(crate) fn set_next(&self, id: EntityId, op: Op) {
         // SAFETY: as above.
         unsafe { (*self.next.get())[id.index()] = op };
+    }
+
+    /// Keeps a standing for as long as a strategy looks at it.
+    pub(crate) fn show(&self, state: Standing) -> &Standing {
+        // SAFETY: as above; decisions are made one after the other, and none outlives its strategy's call.
+        unsafe {
+            *self.stood.get() = state;
+            &*self.stood.get()
+        }
     }
 
     #[inline]
@@ -162,16 +178,17 @@ impl Machine {
         sim.touched.set(false);
         sim.cpu_changed.set(false);
         sim.changes.set(0);
+        sim.retrying.set(0);
         sim.napping.set(0);
         // SAFETY: no execution is running.
         unsafe { (*sim.made.get()).clear() };
         let (mut live, mut ready, mut prio) = (0, 0, false);
         for e in &self.entities {
             sim.set_next(e.id, Self::start_op());
-            live |= e.id.bit();
+            live |= e.bit;
             prio |= self.rt() && e.prio != self.entities[0].prio;
             if !e.kind.is_raised() || e.pending.get() > 0 {
-                ready |= e.id.bit();
+                ready |= e.bit;
             }
         }
         sim.live.set(live);

@@ -1,20 +1,21 @@
 //! What makes decisions.
 
 use super::finding::End;
-use super::ids::{EntityId, members};
+use super::ids::EntityId;
 use super::op::Op;
+use super::set::{EntitySet, members};
 
 /// A point where exploration chooses who runs next: at least two candidates.
 #[derive(Debug)]
 pub struct Decision<'a> {
-    /// Set of the entities that can run, one bit each ([`EntityId::bit`]).
-    pub candidates: u64,
+    /// The entities that can run.
+    pub candidates: EntitySet,
     /// The entity that ran last, if it can go on.
     pub current: Option<EntityId>,
     /// The pending operation of every entity, by [`EntityId::index`].
     pub next: &'a [Op],
     /// Where the machine stands; only filled in for strategies that want steps.
-    pub state: Standing,
+    pub state: &'a Standing,
 }
 
 impl Decision<'_> {
@@ -22,6 +23,12 @@ impl Decision<'_> {
     #[must_use]
     pub const fn len(&self) -> u32 {
         self.candidates.count_ones()
+    }
+
+    /// Whether there is a choice at all.
+    #[must_use]
+    pub(crate) const fn is_open(&self) -> bool {
+        self.candidates & self.candidates.wrapping_sub(1) != 0
     }
 
     /// Never true: a decision has at least two candidates.
@@ -76,15 +83,26 @@ pub struct Step<'a> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
     /// Entities that have something to do.
-    pub ready: u64,
+    pub ready: EntitySet,
     /// Entities that their CPU lets run.
-    pub allowed: u64,
+    pub allowed: EntitySet,
     /// Entities that have not ended.
-    pub live: u64,
+    pub live: EntitySet,
     /// The step that led here changed what [`World::check`](super::World::check) looks at.
     pub touched: bool,
     /// The step that led here changed the preemption or interrupt state of its CPU, be it for a moment.
     pub cpu: bool,
+}
+
+impl Standing {
+    /// Nobody is anywhere: what strategies that do not want steps are shown.
+    pub const NONE: Self = Self {
+        ready: 0,
+        allowed: 0,
+        live: 0,
+        touched: false,
+        cpu: false,
+    };
 }
 
 /// How an execution ended, for strategies that learn from it.
@@ -131,6 +149,7 @@ impl<S: Strategy + ?Sized> Strategy for Box<S> {
         (**self).begin();
     }
 
+    #[inline]
     fn pick(&mut self, decision: &Decision<'_>) -> EntityId {
         (**self).pick(decision)
     }

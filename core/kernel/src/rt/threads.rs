@@ -5,15 +5,16 @@
 
 use super::entity::{Entity, EntityKind, Needs, Wait, WaitHow, set_current};
 use super::finding::{End, Outcome};
-use super::ids::{EntityId, MAX_ENTITIES, ResId, members};
+use super::ids::{EntityId, ResId};
 use super::judge::Waits;
 use super::machine::{Machine, Runtime, World};
 use super::sched::{TornDown, unwind};
+use super::set::{AtomicSet, MAX_ENTITIES, members};
 use crossbeam::utils::{Backoff, CachePadded};
 // Not std's, which come precompiled: sanitizers would not see what they order.
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Parking places; resources share them by number.
@@ -35,12 +36,12 @@ struct Suspicion {
 pub(crate) struct Parking {
     buckets: [CachePadded<Bucket>; BUCKETS],
     waits: Mutex<[Option<Wait>; MAX_ENTITIES]>,
-    live: AtomicU64,
+    live: AtomicSet,
     /// The stop that each entity saw when it last judged its wait.
     suspicions: Mutex<Vec<Option<Suspicion>>>,
     /// How often each entity has looked in the wait that it is in.
     looks: [AtomicU32; MAX_ENTITIES],
-    tasks_left: AtomicU64,
+    tasks_left: AtomicUsize,
     /// Interrupts-off sections and handlers of a CPU exclude each other.
     irq_gates: Vec<CachePadded<AtomicU32>>,
     irq_pending: Vec<CachePadded<AtomicU32>>,
@@ -66,10 +67,10 @@ impl Parking {
         Self {
             buckets: std::array::from_fn(|_| CachePadded::default()),
             waits: Mutex::new([None; MAX_ENTITIES]),
-            live: AtomicU64::new(0),
+            live: AtomicSet::default(),
             suspicions: Mutex::new(vec![None; entities]),
             looks: [const { AtomicU32::new(0) }; MAX_ENTITIES],
-            tasks_left: AtomicU64::new(0),
+            tasks_left: AtomicUsize::new(0),
             irq_gates: (0..cpus).map(|_| CachePadded::default()).collect(),
             irq_pending: (0..entities).map(|_| CachePadded::default()).collect(),
         }
@@ -104,9 +105,9 @@ pub fn run_on_threads(machine: &Machine, world: &dyn World, seed: u64) -> Outcom
         .entities
         .iter()
         .filter(|e| e.kind == EntityKind::Task)
-        .fold(0, |s, e| s | e.id.bit());
+        .count();
     parking.tasks_left.store(tasks, Ordering::Relaxed);
-    let all = machine.entities.iter().fold(0, |s, e| s | e.id.bit());
+    let all = machine.entities.iter().fold(0, |s, e| s | e.bit);
     parking.live.store(all, Ordering::Relaxed);
     for (e, pending) in machine.entities.iter().zip(&parking.irq_pending) {
         pending.store(u32::from(e.pending.get()), Ordering::Relaxed);
@@ -147,9 +148,8 @@ impl Machine {
         }
         set_current(None);
         let parking = &self.parking;
-        parking.live.fetch_and(!e.id.bit(), Ordering::SeqCst);
-        let left = parking.tasks_left.fetch_and(!e.id.bit(), Ordering::SeqCst) & !e.id.bit();
-        if e.kind == EntityKind::Task && left == 0 {
+        parking.live.fetch_and(!e.bit, Ordering::SeqCst);
+        if e.kind == EntityKind::Task && parking.tasks_left.fetch_sub(1, Ordering::SeqCst) == 1 {
             // All tasks have ended: daemons and interrupts have nobody left to serve.
             self.stopped.store(true, Ordering::SeqCst);
         }
@@ -331,7 +331,7 @@ impl Machine {
             live,
             ready: running,
             running,
-            waits: *waits,
+            snapshot: Some(&waits),
         }
         .judge(e.id)
     }

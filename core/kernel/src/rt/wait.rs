@@ -7,8 +7,8 @@ use super::event::Fact;
 use super::ids::ResId;
 use super::machine::Machine;
 use super::op::{Op, OpKind};
-use super::resource::{clear_bits, set_bits};
 use super::sched::unwind;
+use super::set::EntitySet;
 use std::sync::atomic::Ordering::Relaxed;
 
 impl Entity {
@@ -26,11 +26,11 @@ impl Entity {
             m.threads_block(self, wait);
             return;
         }
-        set_bits(&m.resource(wait.res).waiters, self.id.bit());
+        m.resource(wait.res).waiters.add(self.bit);
         // What it does next is to look again, whatever it announced before.
         m.announce(self, Op::new(OpKind::Wait, wait.res));
         self.wait_now(wait);
-        clear_bits(&m.resource(wait.res).waiters, self.id.bit());
+        m.resource(wait.res).waiters.remove(self.bit);
     }
 
     /// The wait itself, for callers that manage the resource's waiter sets.
@@ -41,7 +41,7 @@ impl Entity {
             m.world().about_to_sleep(self.id);
         }
         self.wait.set(Some(wait));
-        sim.ready.set(sim.ready.get() & !self.id.bit());
+        sim.ready.set(sim.ready.get() & !self.bit);
         if wait.how != WaitHow::Spin && self.shares_cpu {
             let cpu = m.cpu(self.cpu);
             if cpu.curr.get() == Some(self.id) {
@@ -87,17 +87,25 @@ impl Machine {
         }
     }
 
+    /// As [`Machine::wake`] by `e`, which runs, where `waiting` wait for the resource.
+    #[inline]
+    pub(crate) fn wake_from(&self, e: &Entity, res: ResId, waiting: EntitySet) {
+        super::event::fact(e, Fact::Wakes, res, 0);
+        self.sim.ready.set(self.sim.ready.get() | waiting);
+        self.note_change(e, false);
+    }
+
     /// Retry loops look again at what they wait for.
     #[inline]
     pub(crate) fn wake_retries(&self) {
-        let waiting = self.resource(self.anything).waiters.load(Relaxed);
-        if waiting != 0 {
-            self.wake_retries_now(waiting);
+        if self.sim.retrying.get() != 0 {
+            self.wake_retries_now();
         }
     }
 
     #[cold]
-    fn wake_retries_now(&self, waiting: u64) {
+    fn wake_retries_now(&self) {
+        let waiting = self.sim.retrying.get();
         super::event::fact_of_current(self, Fact::Wakes, self.anything, 0);
         self.sim.ready.set(self.sim.ready.get() | waiting);
     }
@@ -137,11 +145,14 @@ impl Entity {
         };
         self.point(super::op::OpKind::Yield, ResId::NONE);
         if *last == Some(now()) {
+            let retrying = &m.sim.retrying;
+            retrying.set(retrying.get() | self.id.bit());
             self.block(Wait {
                 res: m.anything,
                 how: WaitHow::Spin,
                 needs: Needs::Anyone,
             });
+            retrying.set(retrying.get() & !self.id.bit());
         }
         *last = Some(now());
     }

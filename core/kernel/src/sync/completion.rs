@@ -1,7 +1,7 @@
 //! `struct completion`.
 
 use crate::rt::{
-    EventKind, Machine, Needs, OpKind, ResId, ResKind, Wait, WaitHow, current, record,
+    EntitySet, EventKind, Machine, Needs, OpKind, ResId, ResKind, Wait, WaitHow, current, record,
 };
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
@@ -16,7 +16,7 @@ impl Completion {
     /// `init_completion()`. `enders`: the entities that may complete it, one bit each.
     #[must_use]
     #[track_caller]
-    pub fn new(m: &mut Machine, name: &str, enders: u64) -> Self {
+    pub fn new(m: &mut Machine, name: &str, enders: EntitySet) -> Self {
         let res = m.add_resource(ResKind::Completion, name);
         m.set_enders(res, enders);
         Self {

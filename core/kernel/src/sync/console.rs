@@ -8,6 +8,7 @@ use super::map::LockMap;
 use super::wait_queue::WaitQueue;
 use super::word::SHARED;
 use crate::lockdep_events::{self as lockdep, Acquire, Map};
+use crate::rt::set::AtomicSet;
 use crate::rt::{
     Entity, EntityId, EventKind, IrqFlags, Machine, Needs, OpKind, ResId, ResKind, Wait, WaitHow,
     current, record,
@@ -31,7 +32,7 @@ pub struct Consoles {
     records: AtomicU64,
     printed: AtomicU64,
     /// Entities inside of printk.
-    printing: AtomicU64,
+    printing: AtomicSet,
     /// Depth of `printk_deferred_enter`, by CPU.
     deferred: Vec<AtomicU64>,
     /// What prints later, by CPU.
@@ -62,7 +63,7 @@ impl Consoles {
             spinner: zero(),
             records: zero(),
             printed: zero(),
-            printing: zero(),
+            printing: AtomicSet::default(),
             deferred: (0..m.nr_cpus()).map(|_| zero()).collect(),
             irq_work,
             idle: WaitQueue::new(m, ResKind::Idle, "something to print", 0),
@@ -72,7 +73,8 @@ impl Consoles {
 
     /// Nothing printed.
     pub fn reset(&self) {
-        let all = [&self.spinner, &self.records, &self.printed, &self.printing];
+        self.printing.store(0, SeqCst);
+        let all = [&self.spinner, &self.records, &self.printed];
         for zero in all.into_iter().chain(&self.deferred) {
             zero.store(0, SeqCst);
         }
@@ -120,7 +122,7 @@ impl Consoles {
         record(EventKind::Step, || "printk".to_owned());
         self.records.fetch_add(1, SeqCst);
         m.changed(&e, true);
-        if !self.present || self.printing.load(SeqCst) & e.id().bit() != 0 {
+        if !self.present || self.printing.load(SeqCst) & e.bit() != 0 {
             return;
         }
         let deferred = self.deferred[e.cpu().index()].load(SeqCst) != 0;
@@ -165,9 +167,9 @@ impl Consoles {
             let flags = self.lock.lock(How::default());
             while self.pending() {
                 self.printed.fetch_add(1, SeqCst);
-                self.printing.fetch_or(e.id().bit(), SeqCst);
+                self.printing.fetch_or(e.bit(), SeqCst);
                 write();
-                self.printing.fetch_and(!e.id().bit(), SeqCst);
+                self.printing.fetch_and(!e.bit(), SeqCst);
             }
             self.lock.unlock(Irq::Plain, flags);
         }
@@ -187,7 +189,7 @@ impl Consoles {
             return true;
         }
         let r = e.machine().resource(self.writing);
-        let me = e.id().bit() | e.task().id().bit();
+        let me = e.bit() | e.task().id().bit();
         let others = r.holders() & !me;
         if others == 0 || self.spinner.swap(1, SeqCst) != 0 {
             return false;
@@ -226,21 +228,21 @@ impl Consoles {
         let m = e.machine();
         let r = m.resource(self.writing);
         let flags = e.local_irq_save();
-        self.printing.fetch_or(e.id().bit(), SeqCst);
+        self.printing.fetch_or(e.bit(), SeqCst);
         self.owner.acquire(Read::Exclusive);
         let anywhere = Acquire {
             trylock: true,
             ..Acquire::default()
         };
-        lockdep::acquire(e, self.legacy, anywhere);
-        r.holders.fetch_or(e.id().bit(), SeqCst);
+        lockdep::acquire(e.machine(), e, self.legacy, anywhere);
+        r.holders.fetch_or(e.bit(), SeqCst);
         fact(e, Fact::Gets, self.writing, SHARED);
         write();
-        r.holders.fetch_and(!e.id().bit(), SeqCst);
+        r.holders.fetch_and(!e.bit(), SeqCst);
         fact(e, Fact::Gives, self.writing, SHARED);
-        lockdep::release(e, self.legacy);
+        lockdep::release(e.machine(), e, self.legacy);
         self.owner.release();
-        self.printing.fetch_and(!e.id().bit(), SeqCst);
+        self.printing.fetch_and(!e.bit(), SeqCst);
         m.changed(e, false);
         m.wake(self.writing);
         e.local_irq_restore(flags);

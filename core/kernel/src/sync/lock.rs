@@ -4,7 +4,7 @@ use super::word::{self, Mode};
 use crate::lockdep_events::{self as lockdep, Acquire, Map};
 use crate::rt::event::say;
 use crate::rt::{
-    Current, Entity, EventKind, IrqFlags, Machine, OpKind, ResId, ResKind, current, record,
+    Current, Entity, EventKind, IrqFlags, Machine, Op, OpKind, ResId, ResKind, current,
 };
 use ksplat_lockdep::{Key, KeyInfo, LockType, Read, WaitType};
 
@@ -107,6 +107,8 @@ pub struct Lock {
     pub(crate) kind: LockKind,
     map: Option<Map>,
     spins: bool,
+    /// A local lock of a kernel that is not PREEMPT_RT is the CPU itself: nobody waits for it.
+    is_only_preemption: bool,
 }
 
 impl Lock {
@@ -131,6 +133,7 @@ impl Lock {
             kind,
             map,
             spins,
+            is_only_preemption: kind == LockKind::Local && spins,
         }
     }
 
@@ -184,10 +187,14 @@ impl Lock {
     #[inline]
     fn acquire(&self, mode: Mode, how: How) -> IrqFlags {
         let e = current();
+        let m = e.machine();
         let flags = self.enter(&e, how.irq);
-        say(&e, EventKind::Lock, || self.tell(&e, "lock", mode, how));
+        if e.watched.get() {
+            self.tell(&e, "lock", mode, how);
+        }
         if let Some(map) = self.map {
             lockdep::acquire(
+                m,
                 &e,
                 map,
                 Acquire {
@@ -198,18 +205,13 @@ impl Lock {
                 },
             );
         }
-        if self.is_only_preemption() {
+        if self.is_only_preemption {
             self.enter_local(&e);
         } else {
-            word::take(&e, self.res, mode, self.spins);
+            word::take(m, &e, self.res, mode, self.spins);
         }
         self.note_irq(&e, how.irq);
         flags
-    }
-
-    /// A local lock of a kernel that is not PREEMPT_RT is the CPU itself: nobody waits for it.
-    fn is_only_preemption(&self) -> bool {
-        self.kind == LockKind::Local && self.spins
     }
 
     fn enter_local(&self, e: &Entity) {
@@ -232,7 +234,9 @@ impl Lock {
     fn read_past_freeze(&self, e: &Current, how: How) -> IrqFlags {
         let m = e.machine();
         let flags = self.enter(e, how.irq);
-        record(EventKind::Lock, || self.tell(e, "lock", Mode::Read, how));
+        if e.watched.get() {
+            self.tell(e, "lock", Mode::Read, how);
+        }
         if let Some(map) = self.map {
             let how = Acquire {
                 subclass: how.subclass,
@@ -240,7 +244,7 @@ impl Lock {
                 read: lockdep_read(Mode::Read),
                 nest: how.nest,
             };
-            lockdep::acquire(e, map, how);
+            lockdep::acquire(m, e, map, how);
         }
         e.point(OpKind::Read, self.res);
         if word::is_written(m.resource(self.res)) {
@@ -269,26 +273,23 @@ impl Lock {
     fn try_acquire(&self, mode: Mode, how: How) -> Option<IrqFlags> {
         let e = current();
         let flags = self.keep_cpu(&e, how.irq);
-        let got = if self.is_only_preemption() {
+        let got = if self.is_only_preemption {
             self.enter_local(&e);
             true
         } else {
             word::try_take(&e, self.res, mode)
         };
-        record(EventKind::Lock, || {
-            self.tell(
-                &e,
-                if got { "trylock" } else { "trylock fails:" },
-                mode,
-                how,
-            )
-        });
+        if e.watched.get() {
+            let what = if got { "trylock" } else { "trylock fails:" };
+            self.tell(&e, what, mode, how);
+        }
         if !got {
             self.leave(&e, how.irq, flags);
             return None;
         }
         if let Some(map) = self.map {
             lockdep::acquire(
+                e.machine(),
                 &e,
                 map,
                 Acquire {
@@ -325,40 +326,44 @@ impl Lock {
     #[inline]
     fn release(&self, mode: Mode, irq: Irq, flags: IrqFlags) {
         let e = current();
-        e.point(OpKind::Unlock, self.res);
-        say(&e, EventKind::Unlock, || {
-            format!("unlock {}", e.machine().resource(self.res).name())
-        });
-        if let Some(map) = self.map {
-            lockdep::release(&e, map);
+        let m = e.machine();
+        m.point(&e, Op::new(OpKind::Unlock, self.res));
+        if e.watched.get() {
+            self.tell_unlock(&e);
         }
-        let mode = if self.is_only_preemption() {
+        if let Some(map) = self.map {
+            lockdep::release(m, &e, map);
+        }
+        let mode = if self.is_only_preemption {
             Mode::Read
         } else {
             mode
         };
         let past = self.kind == LockKind::PercpuRwSem
             && mode == Mode::Read
-            && !e.machine().rules().guard_freeze_protocol;
+            && !m.rules().guard_freeze_protocol;
         let given = if past {
             word::unshare_only(&e, self.res)
         } else {
-            word::release(&e, self.res, mode)
+            word::release(m, &e, self.res, mode)
         };
         if !given {
-            e.machine().state_break("unlock-not-held", || {
-                format!(
-                    "{} releases {}, which it does not hold",
-                    e.name(),
-                    e.machine().resource(self.res).name()
-                )
-            });
+            self.not_held(&e);
             return;
         }
         if self.spins {
             e.drop_irq(self.res);
         }
         self.leave(&e, irq, flags);
+    }
+
+    #[cold]
+    fn not_held(&self, e: &Entity) {
+        let m = e.machine();
+        m.state_break("unlock-not-held", || {
+            let name = m.resource(self.res).name();
+            format!("{} releases {name}, which it does not hold", e.name())
+        });
     }
 
     /// A write hold becomes a read hold.
@@ -439,7 +444,14 @@ impl Lock {
     }
 
     #[cold]
-    fn tell(&self, e: &Entity, what: &str, mode: Mode, how: How) -> String {
+    fn tell_unlock(&self, e: &Entity) {
+        say(e, EventKind::Unlock, || {
+            format!("unlock {}", e.machine().resource(self.res).name())
+        });
+    }
+
+    #[cold]
+    fn tell(&self, e: &Entity, what: &str, mode: Mode, how: How) {
         let name = e.machine().resource(self.res).name();
         let shared = if mode == Mode::Write {
             ""
@@ -457,7 +469,9 @@ impl Lock {
         } else {
             format!(" nested {}", how.subclass)
         };
-        format!("{what} {name}{shared}{irq}{nested}")
+        say(e, EventKind::Lock, || {
+            format!("{what} {name}{shared}{irq}{nested}")
+        });
     }
 }
 

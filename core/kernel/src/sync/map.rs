@@ -37,6 +37,7 @@ impl LockMap {
             )
         });
         lockdep::acquire(
+            e.machine(),
             &e,
             self.map,
             Acquire {
@@ -55,7 +56,7 @@ impl LockMap {
                 e.machine().resource(self.map.res()).name()
             )
         });
-        lockdep::release(&e, self.map);
+        lockdep::release(e.machine(), &e, self.map);
     }
 
     /// Acquires and releases: "this lock might be taken here".

@@ -1,11 +1,12 @@
 //! RCU: read sections, grace periods that wait for all older readers, and callbacks that run after one.
 
 use crate::lockdep_events as lockdep;
+use crate::rt::set::{AtomicSet, sets};
 use crate::rt::{
-    CpuId, Entity, EventKind, MAX_ENTITIES, Machine, Needs, OpKind, ResId, ResKind, Wait, WaitHow,
+    CpuId, Entity, EntitySet, EventKind, Machine, Needs, OpKind, ResId, ResKind, Wait, WaitHow,
     current, record,
 };
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The RCU of a machine.
@@ -13,9 +14,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub struct Rcu {
     res: ResId,
     /// Entities inside a read section.
-    readers: AtomicU64,
+    readers: AtomicSet,
     /// For each entity that waits for a grace period: the readers it still waits for.
-    awaited: [AtomicU64; MAX_ENTITIES],
+    awaited: Box<[AtomicSet]>,
     callbacks: Mutex<Callbacks>,
 }
 
@@ -33,7 +34,7 @@ struct Callback {
     function: usize,
     number: u64,
     /// Readers whose end it waits for.
-    awaited: u64,
+    awaited: EntitySet,
     running: bool,
 }
 
@@ -43,8 +44,8 @@ impl Rcu {
     pub fn new(m: &mut Machine) -> Self {
         Self {
             res: m.add_resource(ResKind::GracePeriod, "rcu"),
-            readers: AtomicU64::new(0),
-            awaited: [const { AtomicU64::new(0) }; MAX_ENTITIES],
+            readers: AtomicSet::default(),
+            awaited: sets(m.entities().len()),
             callbacks: Mutex::default(),
         }
     }
@@ -82,7 +83,7 @@ impl Rcu {
         let n = e.rcu.get();
         e.rcu.set(n + 1);
         if n == 0 {
-            self.readers.fetch_or(e.id().bit(), SeqCst);
+            self.readers.fetch_or(e.bit(), SeqCst);
             e.machine().changed(&e, false);
         }
     }
@@ -111,9 +112,9 @@ impl Rcu {
 
     /// The last read section of an entity ends: grace periods get further, and with them callbacks.
     fn reader_ends(&self, e: &Entity) {
-        let gone = !e.id().bit();
+        let gone = !e.bit();
         self.readers.fetch_and(gone, SeqCst);
-        for awaited in &self.awaited {
+        for awaited in &*self.awaited {
             awaited.fetch_and(gone, SeqCst);
         }
         let m = e.machine();
@@ -146,7 +147,7 @@ impl Rcu {
         record(EventKind::Block, || "synchronize_rcu".to_owned());
         let awaited = &self.awaited[e.id().index()];
         awaited.store(self.readers.load(SeqCst), SeqCst);
-        if awaited.load(SeqCst) & e.id().bit() != 0 {
+        if awaited.load(SeqCst) & e.bit() != 0 {
             e.machine().state_break("rcu-self-wait", || {
                 format!("{}: synchronize_rcu inside its own read section", e.name())
             });
@@ -245,7 +246,7 @@ impl Rcu {
     }
 
     /// Who has to get further before the callbacks up to number `last` have run.
-    fn barrier_needs(&self, m: &Machine, last: u64) -> u64 {
+    fn barrier_needs(&self, m: &Machine, last: u64) -> EntitySet {
         let older = |c: &&Callback| c.number <= last;
         let runs = |c: &Callback| m.softirq_of(c.cpu).map_or(0, |e| e.bit());
         self.callbacks()

@@ -95,7 +95,7 @@ impl Seqlock {
             });
         }
         // lockdep hears of it before the count is odd (`41b43b6c6e30`).
-        lockdep::acquire(e, self.map, Acquire::default());
+        lockdep::acquire(e.machine(), e, self.map, Acquire::default());
         e.point(OpKind::Store, self.res);
         record(EventKind::Lock, || {
             format!("write_seqcount_begin {}", m.resource(self.res).name())
@@ -110,7 +110,7 @@ impl Seqlock {
                 )
             });
         }
-        r.holders.fetch_or(e.id().bit(), SeqCst);
+        r.holders.fetch_or(e.bit(), SeqCst);
         fact(e, Fact::Gets, self.res, SHARED);
         e.hold_shared(self.res);
         e.count_held(1);
@@ -133,7 +133,7 @@ impl Seqlock {
         record(EventKind::Unlock, || {
             format!("write_seqcount_end {}", r.name())
         });
-        lockdep::release(e, self.map);
+        lockdep::release(e.machine(), e, self.map);
         if !e.drop_shared(self.res) {
             m.state_break("seqcount-not-written", || {
                 format!(
@@ -145,7 +145,7 @@ impl Seqlock {
             return;
         }
         if !e.holds_shared(self.res) {
-            r.holders.fetch_and(!e.id().bit(), SeqCst);
+            r.holders.fetch_and(!e.bit(), SeqCst);
         }
         fact(e, Fact::Gives, self.res, SHARED);
         self.count.fetch_add(1, SeqCst);

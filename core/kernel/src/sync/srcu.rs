@@ -2,8 +2,9 @@
 
 use super::word::SHARED;
 use crate::lockdep_events::{self as lockdep, Acquire, Map};
+use crate::rt::set::{AtomicSet, sets};
 use crate::rt::{
-    EventKind, MAX_ENTITIES, Machine, Needs, OpKind, ResId, ResKind, Wait, WaitHow, current, record,
+    EventKind, Machine, Needs, OpKind, ResId, ResKind, Wait, WaitHow, current, record,
 };
 use crate::rt::{Fact, fact};
 use ksplat_lockdep::{Key, Read};
@@ -15,9 +16,9 @@ pub struct Srcu {
     map: Map,
     res: ResId,
     /// Entities inside a read section of this domain, and how deep.
-    readers: AtomicU64,
-    depth: [AtomicU64; MAX_ENTITIES],
-    awaited: [AtomicU64; MAX_ENTITIES],
+    readers: AtomicSet,
+    depth: Box<[AtomicU64]>,
+    awaited: Box<[AtomicSet]>,
 }
 
 impl Srcu {
@@ -26,22 +27,21 @@ impl Srcu {
     #[track_caller]
     pub fn new(m: &mut Machine, name: &str, key: Key) -> Self {
         let res = m.add_resource(ResKind::GracePeriod, name);
-        let zeros = || [const { AtomicU64::new(0) }; MAX_ENTITIES];
+        let entities = m.entities().len();
         Self {
             map: Map::new(key, res),
             res,
-            readers: AtomicU64::new(0),
-            depth: zeros(),
-            awaited: zeros(),
+            readers: AtomicSet::default(),
+            depth: (0..entities).map(|_| AtomicU64::new(0)).collect(),
+            awaited: sets(entities),
         }
     }
 
     /// Back to no readers.
     pub fn reset(&self) {
         self.readers.store(0, SeqCst);
-        for zero in self.depth.iter().chain(&self.awaited) {
-            zero.store(0, SeqCst);
-        }
+        self.depth.iter().for_each(|d| d.store(0, SeqCst));
+        self.awaited.iter().for_each(|a| a.store(0, SeqCst));
     }
 
     /// `srcu_read_lock()`.
@@ -55,9 +55,9 @@ impl Srcu {
             read: Read::Recursive,
             ..Acquire::default()
         };
-        lockdep::acquire(&e, self.map, how);
+        lockdep::acquire(e.machine(), &e, self.map, how);
         if self.depth[e.id().index()].fetch_add(1, SeqCst) == 0 {
-            self.readers.fetch_or(e.id().bit(), SeqCst);
+            self.readers.fetch_or(e.bit(), SeqCst);
         }
         e.count_held(1);
         fact(&e, Fact::Gets, self.res, SHARED);
@@ -72,7 +72,7 @@ impl Srcu {
         record(EventKind::Unlock, || {
             format!("srcu_read_unlock {}", m.resource(self.res).name())
         });
-        lockdep::release(&e, self.map);
+        lockdep::release(e.machine(), &e, self.map);
         let depth = &self.depth[e.id().index()];
         let before = depth.load(SeqCst);
         if before == 0 {
@@ -89,9 +89,9 @@ impl Srcu {
         e.count_held(-1);
         fact(&e, Fact::Gives, self.res, SHARED);
         if before == 1 {
-            let gone = !e.id().bit();
+            let gone = !e.bit();
             self.readers.fetch_and(gone, SeqCst);
-            for awaited in &self.awaited {
+            for awaited in &*self.awaited {
                 awaited.fetch_and(gone, SeqCst);
             }
             m.wake(self.res);

@@ -1,7 +1,7 @@
 //! `wait_queue_head_t`: wait until a condition holds, look again when woken.
 
 use crate::rt::{
-    EventKind, Machine, Needs, OpKind, ResId, ResKind, Wait, WaitHow, current, record,
+    EntitySet, EventKind, Machine, Needs, OpKind, ResId, ResKind, Wait, WaitHow, current, record,
 };
 
 /// A wait queue.
@@ -14,7 +14,7 @@ impl WaitQueue {
     /// A wait queue. `enders`: the entities that may make a condition true and wake, one bit each.
     #[must_use]
     #[track_caller]
-    pub fn new(m: &mut Machine, kind: ResKind, name: &str, enders: u64) -> Self {
+    pub fn new(m: &mut Machine, kind: ResKind, name: &str, enders: EntitySet) -> Self {
         let res = m.add_resource(kind, name);
         m.set_enders(res, enders);
         Self { res }

@@ -3,16 +3,16 @@
 //! 0 free; [`WRITER`] plus the owner's id while held exclusively; otherwise the number of readers.
 
 use crate::rt::event::fact;
-use crate::rt::resource::{clear_bits, set_bits};
 use crate::rt::{
-    Entity, EventKind, Fact, Machine, OpKind, ResId, Resource, members, record, wait_for_holders,
+    Entity, EntitySet, EventKind, Fact, Machine, OpKind, ResId, Resource, members, record,
+    wait_for_holders,
 };
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 const WRITER: u64 = 1 << 63;
 
 /// [`Mode::Read`] in facts: for what several may hold.
-pub(crate) const SHARED: u64 = 1;
+pub(crate) const SHARED: u128 = 1;
 
 /// How a lock is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,8 +27,8 @@ pub enum Mode {
 
 impl Mode {
     /// As events spell it.
-    const fn code(self) -> u64 {
-        self as u64
+    const fn code(self) -> u128 {
+        self as u128
     }
 
     const fn op(self) -> OpKind {
@@ -40,6 +40,7 @@ impl Mode {
 }
 
 /// Whether the lock can be taken now.
+#[inline]
 fn available(r: &Resource, mode: Mode) -> bool {
     let state = r.state.load(Relaxed);
     match mode {
@@ -51,8 +52,7 @@ fn available(r: &Resource, mode: Mode) -> bool {
 
 /// Takes the lock, waiting as long as it takes.
 #[inline]
-pub(crate) fn take(e: &Entity, res: ResId, mode: Mode, spin: bool) {
-    let m = e.machine();
+pub(crate) fn take(m: &Machine, e: &Entity, res: ResId, mode: Mode, spin: bool) {
     if !m.simulated() {
         return take_on_threads(m, e, res, mode, spin);
     }
@@ -62,7 +62,7 @@ pub(crate) fn take(e: &Entity, res: ResId, mode: Mode, spin: bool) {
     } else {
         &r.read_waiters
     };
-    set_bits(standing, e.id().bit());
+    standing.add(e.bit());
     fact(e, Fact::Asks, res, mode.code());
     if available(r, mode) {
         m.point(e, crate::rt::Op::new(mode.op(), res));
@@ -71,20 +71,20 @@ pub(crate) fn take(e: &Entity, res: ResId, mode: Mode, spin: bool) {
     if !available(r, mode) {
         wait_until_available(m, e, r, res, mode, spin);
     }
-    clear_bits(standing, e.id().bit());
+    standing.remove(e.bit());
     own(m, e, r, res, mode);
 }
 
 #[cold]
 fn wait_until_available(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: Mode, spin: bool) {
     if mode == Mode::Write {
-        set_bits(&r.queued_writers, e.id().bit());
+        r.queued_writers.add(e.bit());
     }
     m.announce(e, crate::rt::Op::new(mode.op(), res));
     while !available(r, mode) {
         e.wait_now(wait_for_holders(res, spin));
     }
-    clear_bits(&r.queued_writers, e.id().bit());
+    r.queued_writers.remove(e.bit());
     record(EventKind::Wake, || format!("gets {}", r.name()));
 }
 
@@ -109,7 +109,7 @@ pub(crate) fn share(e: &Entity, res: ResId) {
     let m = e.machine();
     let r = m.resource(res);
     r.state.fetch_add(1, AcqRel);
-    r.holders.fetch_or(e.id().bit(), AcqRel);
+    r.holders.fetch_or(e.bit(), AcqRel);
     e.hold_shared(res);
     e.count_held(1);
     m.changed(e, false);
@@ -134,7 +134,7 @@ pub(crate) fn is_written(r: &Resource) -> bool {
 #[inline]
 fn own(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: Mode) {
     if mode == Mode::Write {
-        let me = e.id().bit();
+        let me = e.bit();
         r.state.store(WRITER | e.id().index() as u64, Relaxed);
         r.holders.store(me, Relaxed);
         let others = (r.waiters.load(Relaxed) | r.read_waiters.load(Relaxed)) & !me;
@@ -146,13 +146,13 @@ fn own(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: Mode) {
     }
     e.count_held(1);
     fact(e, Fact::Gets, res, mode.code());
-    m.changed(e, false);
+    m.note_change(e, false);
 }
 
 fn own_shared(m: &Machine, e: &Entity, r: &Resource, res: ResId) {
-    let me = e.id().bit();
+    let me = e.bit();
     r.state.store(r.state.load(Relaxed) + 1, Relaxed);
-    set_bits(&r.holders, me);
+    r.holders.add(me);
     e.hold_shared(res);
     let writers = r.waiters.load(Relaxed) & !me;
     if writers != 0 {
@@ -162,8 +162,7 @@ fn own_shared(m: &Machine, e: &Entity, r: &Resource, res: ResId) {
 
 /// Releases the lock. False if the entity does not hold it in this way: nothing happened then.
 #[inline]
-pub(crate) fn release(e: &Entity, res: ResId, mode: Mode) -> bool {
-    let m = e.machine();
+pub(crate) fn release(m: &Machine, e: &Entity, res: ResId, mode: Mode) -> bool {
     let r = m.resource(res);
     if m.simulated() {
         release_simulated(m, e, r, res, mode)
@@ -185,9 +184,10 @@ fn release_simulated(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: Mo
     }
     e.count_held(-1);
     fact(e, Fact::Gives, res, mode.code());
-    m.changed(e, false);
-    if r.state.load(Relaxed) == 0 && (r.waiters.load(Relaxed) | r.read_waiters.load(Relaxed)) != 0 {
-        m.wake(res);
+    m.note_change(e, false);
+    let waiting = r.waiters.load(Relaxed) | r.read_waiters.load(Relaxed);
+    if waiting != 0 && r.state.load(Relaxed) == 0 {
+        m.wake_from(e, res, waiting);
     }
     true
 }
@@ -198,7 +198,7 @@ fn release_shared(e: &Entity, r: &Resource, res: ResId) -> bool {
     }
     r.state.store(r.state.load(Relaxed) - 1, Relaxed);
     if !e.holds_shared(res) {
-        clear_bits(&r.holders, e.id().bit());
+        r.holders.remove(e.bit());
     }
     true
 }
@@ -227,7 +227,7 @@ pub(crate) fn is_held(r: &Resource) -> bool {
 
 /// Whether this entity holds the lock.
 pub(crate) fn held_by(r: &Resource, e: &Entity) -> bool {
-    r.holders.load(Relaxed) & e.id().bit() != 0
+    r.holders.load(Relaxed) & e.bit() != 0
 }
 
 fn take_on_threads(m: &Machine, e: &Entity, res: ResId, mode: Mode, spin: bool) {
@@ -237,17 +237,17 @@ fn take_on_threads(m: &Machine, e: &Entity, res: ResId, mode: Mode, spin: bool) 
         return;
     }
     if mode == Mode::Write {
-        r.queued_writers.fetch_or(e.id().bit(), AcqRel);
+        r.queued_writers.fetch_or(e.bit(), AcqRel);
     }
     e.start_looking();
     while !try_take_on_threads(e, r, res, mode) {
         m.threads_block(e, wait_for_holders(res, spin));
     }
-    r.queued_writers.fetch_and(!e.id().bit(), AcqRel);
+    r.queued_writers.fetch_and(!e.bit(), AcqRel);
 }
 
 fn try_take_on_threads(e: &Entity, r: &Resource, res: ResId, mode: Mode) -> bool {
-    let me = e.id().bit();
+    let me = e.bit();
     if mode == Mode::Write {
         if r.state
             .compare_exchange(0, WRITER | e.id().index() as u64, Acquire, Relaxed)
@@ -283,7 +283,7 @@ fn release_on_threads(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: M
             return false;
         }
         if !e.holds_shared(res) {
-            r.holders.fetch_and(!e.id().bit(), Relaxed);
+            r.holders.fetch_and(!e.bit(), Relaxed);
         }
         r.state.fetch_sub(1, Release);
     }
@@ -295,7 +295,7 @@ fn release_on_threads(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: M
 impl Machine {
     /// A lock was taken exclusively: those who stand before it can no longer be chosen.
     #[cold]
-    fn bar(&self, others: u64, res: ResId) {
+    fn bar(&self, others: EntitySet, res: ResId) {
         self.not_ready(others);
         for id in members(others) {
             self.entity(id).now_waits(res);

@@ -42,7 +42,7 @@ pub fn missing_edges(litmus: &Litmus, found: &Found) -> Vec<MissingEdge> {
         .moments
         .iter()
         .filter(|m| Fact::from_code(m.fact) == Fact::MapGets)
-        .map(|m| (m.res, m.set >> 8))
+        .map(|m| (m.res, (m.set >> 8) as u64))
         .collect();
     let graph = litmus.machine().lockdep().graph_info();
     let edges: Vec<(u64, u64)> = graph

@@ -5,7 +5,7 @@
 //! taken for dependent.
 
 use ksplat_kernel::rt::{
-    EntityId, EntityKind, MAX_ENTITIES, Machine, Op, OpKind, ResId, ResKind, Standing,
+    EntityId, EntityKind, EntitySet, MAX_ENTITIES, Machine, Op, OpKind, ResId, ResKind, Standing,
 };
 
 /// What a step touched.
@@ -17,7 +17,7 @@ pub(super) struct Foot {
     /// writer that finds it taken holds back later readers.
     pub(super) arrives: Op,
     /// Others that became ready or allowed to run, or ceased to be.
-    pub(super) changed: u64,
+    pub(super) changed: EntitySet,
     /// What the checks between steps look at was touched.
     pub(super) touched: bool,
     /// The preemption or interrupt state of the CPU changed, be it for a moment.
@@ -82,7 +82,7 @@ impl Foot {
 pub(super) struct Dependence {
     cpu: [u8; MAX_ENTITIES],
     /// Interrupt handlers, which borrow a CPU.
-    irqs: u64,
+    irqs: EntitySet,
     /// Priorities make whoever runs depend on whoever is ready anywhere.
     priorities: bool,
     pub(super) checks_observe: bool,

@@ -18,7 +18,8 @@ mod trace;
 
 use foot::{Dependence, Foot};
 use ksplat_kernel::rt::{
-    Decision, End, Ending, EntityId, Machine, Op, OpKind, Standing, Step, Strategy, members,
+    Decision, End, Ending, EntityId, EntitySet, Machine, Op, OpKind, Standing, Step, Strategy,
+    members,
 };
 use std::fmt;
 use trace::{Event, Reversal, Trace};
@@ -49,7 +50,7 @@ pub struct Dpor {
 struct Running {
     entity: EntityId,
     op: Op,
-    candidates: u64,
+    candidates: EntitySet,
     /// Its place in the stack.
     node: usize,
 }
@@ -63,10 +64,10 @@ enum Node {
 /// A state in which somebody was chosen.
 #[derive(Clone, Debug)]
 struct Sched {
-    candidates: u64,
+    candidates: EntitySet,
     chosen: EntityId,
     /// Who has to be explored here, the chosen one included.
-    backtrack: u64,
+    backtrack: EntitySet,
     /// Who need not be explored here, because all that follows was or will be seen elsewhere; with their step.
     sleep: Vec<(EntityId, Foot)>,
     /// Step of the chosen entity: all its variants so far.
@@ -78,7 +79,7 @@ struct Sched {
 }
 
 impl Sched {
-    fn sleeping(&self) -> u64 {
+    fn sleeping(&self) -> EntitySet {
         self.sleep.iter().fold(0, |set, (e, _)| set | e.bit())
     }
 }
@@ -204,8 +205,8 @@ impl Dpor {
 
     /// Who goes on, among at least one candidate.
     fn next(&mut self, decision: &Decision<'_>) -> EntityId {
-        self.finish_step(decision.state, decision.next);
-        self.from = decision.state;
+        self.finish_step(*decision.state, decision.next);
+        self.from = *decision.state;
         if self.asleep {
             return decision.nth(0);
         }
@@ -232,10 +233,10 @@ impl Dpor {
         self.asleep = true;
         self.coverage.redundant += 1;
         let blocked = decision.state.live & !decision.candidates;
-        self.note_blocked(blocked, decision.state, decision.next);
+        self.note_blocked(blocked, *decision.state, decision.next);
     }
 
-    fn note_blocked(&mut self, set: u64, state: Standing, next: &[Op]) {
+    fn note_blocked(&mut self, set: EntitySet, state: Standing, next: &[Op]) {
         self.blocked.clear();
         for e in members(set) {
             let op = next[e.index()];

@@ -1,7 +1,7 @@
 //! The steps of one execution, which happened before which, and which races can be reversed.
 
 use super::foot::{Dependence, Foot};
-use ksplat_kernel::rt::{EntityId, OpKind};
+use ksplat_kernel::rt::{EntityId, EntitySet, OpKind};
 
 /// One step.
 #[derive(Clone, Copy, Debug)]
@@ -9,9 +9,9 @@ pub(super) struct Event {
     pub(super) entity: EntityId,
     pub(super) foot: Foot,
     /// Entities that could run in the state before it.
-    pub(super) candidates: u64,
+    pub(super) candidates: EntitySet,
     /// Entities that their CPU let run then.
-    pub(super) allowed: u64,
+    pub(super) allowed: EntitySet,
 }
 
 /// The steps of an execution so far, with vector clocks.
@@ -38,7 +38,7 @@ fn join(clock: &mut [u32], other: &[u32]) {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reversal {
     pub(super) at: usize,
-    pub(super) initials: u64,
+    pub(super) initials: EntitySet,
     /// Whose step raced: the natural one to run instead, if it is among the initials.
     pub(super) racer: EntityId,
 }
@@ -174,8 +174,8 @@ impl Trace {
 
     /// Who could run first instead of event `e`, so that a step by `racer` after the first `at` events comes before it:
     /// entities whose first step among those that did not happen after `e` has nothing there that it happened after.
-    fn initials(&self, e: usize, at: usize, racer: EntityId) -> u64 {
-        let (mut seen, mut initials) = (0_u64, 0_u64);
+    fn initials(&self, e: usize, at: usize, racer: EntityId) -> EntitySet {
+        let (mut seen, mut initials) = (0, 0);
         let mut earlier: Vec<usize> = Vec::new();
         for k in e + 1..at {
             if self.before(e, k) {

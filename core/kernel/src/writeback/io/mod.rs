@@ -21,7 +21,7 @@ pub use spec::{
 pub use writepages::Sync;
 
 use crate::mm::{Broken, Mm, PageFlags};
-use crate::rt::{EntityId, MAX_ENTITIES, Machine, ResId, ResKind};
+use crate::rt::{EntityId, EntitySet, MAX_ENTITIES, Machine, ResId, ResKind};
 use batch::{Batch, Stage};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -148,7 +148,7 @@ impl Writeback {
         }
         for d in &self.devices {
             m.set_enders(d.room, d.spec.completers);
-            m.set_enders(d.requests, u64::MAX);
+            m.set_enders(d.requests, EntitySet::MAX);
         }
     }
 
@@ -202,14 +202,14 @@ impl Writeback {
     }
 
     /// Who can clear PG_writeback of a page as things are.
-    fn enders(&self, s: &State, page: usize) -> u64 {
+    fn enders(&self, s: &State, page: usize) -> EntitySet {
         let io = &s.pages[page];
         let always = self.pages[page].enders;
         let owner = io.owner.map_or(0, EntityId::bit);
         always | io.batch.map_or(owner, |b| owner | self.batch_enders(s, b))
     }
 
-    fn batch_enders(&self, s: &State, batch: usize) -> u64 {
+    fn batch_enders(&self, s: &State, batch: usize) -> EntitySet {
         let b = &s.batches[batch];
         let always = self.batches.get(batch).map_or(0, |d| d.spec.enders);
         let owner = b.owner.map_or(0, EntityId::bit);

@@ -1,6 +1,7 @@
 //! What the writeback of a machine is built from, and what it calls in filesystems.
 
 use crate::mm::{Callbacks, Gfp};
+use crate::rt::EntitySet;
 
 /// A page of [`MmSpec::lru`](crate::mm::MmSpec::lru), by the same number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -10,7 +11,7 @@ pub struct PageSpec {
     /// The mapping it belongs to.
     pub mapping: Option<usize>,
     /// Entities that may end its writeback whatever becomes of its batch, one bit each.
-    pub enders: u64,
+    pub enders: EntitySet,
 }
 
 /// Description of a mapping (`struct address_space`).
@@ -32,7 +33,7 @@ pub struct DeviceSpec {
     /// Batches it takes at a time, at least 1.
     pub depth: u32,
     /// Entities that complete its IO, one bit each.
-    pub completers: u64,
+    pub completers: EntitySet,
 }
 
 /// Description of a batch that the program knows by name.
@@ -43,7 +44,7 @@ pub struct BatchSpec {
     /// The device it is for.
     pub device: Option<usize>,
     /// Entities that may submit or end it, one bit each.
-    pub enders: u64,
+    pub enders: EntitySet,
 }
 
 /// Description of a machine's writeback.

@@ -1,0 +1,92 @@
+//! Sets of entities.
+
+use super::ids::EntityId;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A set of entities, one bit each ([`EntityId::bit`]).
+pub type EntitySet = u128;
+
+/// Most entities (tasks and interrupt handlers) that one machine can have: as many as an [`EntitySet`] holds.
+pub const MAX_ENTITIES: usize = EntitySet::BITS as usize;
+
+/// The members of an entity set, lowest id first.
+#[inline]
+pub fn members(set: EntitySet) -> Members {
+    Members {
+        low: set as u64,
+        high: (set >> 64) as u64,
+    }
+}
+
+/// See [`members`].
+#[derive(Clone, Debug)]
+pub struct Members {
+    low: u64,
+    high: u64,
+}
+
+impl Iterator for Members {
+    type Item = EntityId;
+
+    #[inline]
+    fn next(&mut self) -> Option<EntityId> {
+        if self.low != 0 {
+            let id = self.low.trailing_zeros() as u8;
+            self.low &= self.low - 1;
+            return Some(EntityId(id));
+        }
+        if self.high != 0 {
+            let id = 64 + self.high.trailing_zeros() as u8;
+            self.high &= self.high - 1;
+            return Some(EntityId(id));
+        }
+        None
+    }
+}
+
+/// Empty sets, one an entity.
+pub(crate) fn sets(entities: usize) -> Box<[AtomicSet]> {
+    (0..entities).map(|_| AtomicSet::default()).collect()
+}
+
+/// A set that OS threads share. Each bit is atomic; the halves of a set may be seen at different moments.
+#[derive(Debug, Default)]
+pub(crate) struct AtomicSet {
+    low: AtomicU64,
+    high: AtomicU64,
+}
+
+impl AtomicSet {
+    #[inline]
+    pub(crate) fn load(&self, order: Ordering) -> EntitySet {
+        EntitySet::from(self.high.load(order)) << 64 | EntitySet::from(self.low.load(order))
+    }
+
+    #[inline]
+    pub(crate) fn store(&self, set: EntitySet, order: Ordering) {
+        self.low.store(set as u64, order);
+        self.high.store((set >> 64) as u64, order);
+    }
+
+    pub(crate) fn fetch_or(&self, set: EntitySet, order: Ordering) {
+        self.low.fetch_or(set as u64, order);
+        self.high.fetch_or((set >> 64) as u64, order);
+    }
+
+    pub(crate) fn fetch_and(&self, set: EntitySet, order: Ordering) {
+        self.low.fetch_and(set as u64, order);
+        self.high.fetch_and((set >> 64) as u64, order);
+    }
+
+    /// Adds members to a set that one OS thread owns: no read-modify-write instruction needed.
+    #[inline]
+    pub(crate) fn add(&self, set: EntitySet) {
+        self.store(self.load(Ordering::Relaxed) | set, Ordering::Relaxed);
+    }
+
+    /// Takes members out of a set that one OS thread owns.
+    #[inline]
+    pub(crate) fn remove(&self, set: EntitySet) {
+        self.store(self.load(Ordering::Relaxed) & !set, Ordering::Relaxed);
+    }
+}
