@@ -4,15 +4,11 @@
 //! put, one input a class, instead of crashing. `KSPLAT_CLASS`: only this class of finding is a crash.
 #![no_main]
 
-use ksplat_fuzz::judge;
+use ksplat_fuzz::check;
 use ksplat_harness::fuzz::{Input, crossover, mutate};
-use libfuzzer_sys::{fuzz_crossover, fuzz_mutator, fuzz_target, fuzzer_mutate};
+use libfuzzer_sys::{Corpus, fuzz_crossover, fuzz_mutator, fuzz_target, fuzzer_mutate};
 
-fuzz_target!(init: ksplat_fuzz::init(), |input: Input| {
-    if let Err(why) = judge(|judge| judge.check(&input)) {
-        panic!("{why}");
-    }
-});
+fuzz_target!(init: ksplat_fuzz::init(), |input: Input| -> Corpus { check(&input) });
 
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
     mutate(data, size, max_size, seed, &mut fuzzer_mutate)

@@ -2,20 +2,18 @@
 //! Environment as for `program`.
 #![no_main]
 
-use ksplat_fuzz::judge;
+use ksplat_fuzz::{check, judge};
 use ksplat_harness::explore::Replay;
 use ksplat_harness::fuzz::{Input, crossover, mutate};
 use ksplat_kernel::rt::StrategyScheduler;
-use libfuzzer_sys::{fuzz_crossover, fuzz_mutator, fuzz_target, fuzzer_mutate};
+use libfuzzer_sys::{Corpus, fuzz_crossover, fuzz_mutator, fuzz_target, fuzzer_mutate};
 use shuttle::{Config, FailurePersistence, Runner};
 use std::sync::{Arc, Mutex};
 
-fuzz_target!(init: ksplat_fuzz::init(), |input: Input| {
-    if let Err(why) = judge(|judge| judge.check(&input)) {
-        panic!("{why}");
-    }
+fuzz_target!(init: ksplat_fuzz::init(), |input: Input| -> Corpus {
+    let corpus = check(&input);
     let Some(judged) = judge(|judge| judge.judge(&input)) else {
-        return;
+        return corpus;
     };
     let here = format!("{:?}", judged.executed.outcome);
     let litmus = judged.executed.litmus;
@@ -31,6 +29,7 @@ fuzz_target!(init: ksplat_fuzz::init(), |input: Input| {
     });
     assert_eq!(*there.lock().unwrap(), here, "the runtimes differ");
     assert_eq!(litmus.machine().choices(), choices, "the runtimes differ");
+    corpus
 });
 
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {

@@ -1,10 +1,50 @@
 //! What the targets share: one judge a process, set up from environment and arguments.
 
 use ksplat_harness::fuzz::{Input, Judge, Options};
-use std::cell::RefCell;
+use ksplat_kernel::rt::FEATURES;
+use libfuzzer_sys::Corpus;
+use std::cell::{RefCell, UnsafeCell};
 
 thread_local! {
     static JUDGE: RefCell<Judge> = RefCell::new(Judge::new(options()));
+}
+
+/// Counters that libFuzzer looks at beside its own; it clears them before each input.
+#[repr(align(64))]
+struct Counters(UnsafeCell<[u8; FEATURES]>);
+
+// SAFETY: a target runs on one thread.
+unsafe impl Sync for Counters {}
+
+#[used]
+#[unsafe(link_section = "__libfuzzer_extra_counters")]
+static COUNTERS: Counters = Counters(UnsafeCell::new([0; FEATURES]));
+
+/// Executes an input, tells libFuzzer its features, and whether the input may become part of the corpus.
+///
+/// # Panics
+/// If the input is a crash: see [`Judge::check`].
+pub fn check(input: &Input) -> Corpus {
+    judge(|judge| {
+        let verdict = judge.check(input);
+        for &feature in judge.features() {
+            // SAFETY: `feature` is within the array, which nobody else touches while a target runs. Volatile, or the stores
+            // would be taken out: nothing in the program reads them.
+            unsafe {
+                COUNTERS
+                    .0
+                    .get()
+                    .cast::<u8>()
+                    .add(feature.into())
+                    .write_volatile(1)
+            };
+        }
+        match verdict {
+            Err(why) => panic!("{}: {why}", input.program.name),
+            Ok(()) if judge.misused() => Corpus::Reject,
+            Ok(()) => Corpus::Keep,
+        }
+    })
 }
 
 /// The process's judge.

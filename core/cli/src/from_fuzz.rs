@@ -5,7 +5,7 @@ use crate::output::say;
 use ksplat_harness::check::Found;
 use ksplat_harness::fuzz::{Finding, Input, Judge, Judged, Options, rules_under};
 use ksplat_harness::hunt::write_whole;
-use ksplat_harness::program::{self, Schedule};
+use ksplat_harness::program::{self, Program, Schedule};
 use ksplat_harness::reproducer::{reproducer, to_text};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -63,7 +63,7 @@ fn convert(args: &Args) -> Result<(), String> {
 /// as a plain program with its schedule.
 fn text(input: &Input, options: Options) -> String {
     let rules = rules_under(&input.program, &options.kernel);
-    let mut bare = input.program.clone();
+    let mut bare = Program::clone(&input.program);
     bare.rules = rules.clone();
     let Some(judged) = Judge::new(options).judge(input) else {
         return program::print(&bare);

@@ -12,7 +12,7 @@ use ksplat_harness::reproducer::named_signature;
 use ksplat_harness::rules::machine_rules;
 use ksplat_harness::run::Litmus;
 use ksplat_harness::story::recorded;
-use ksplat_kernel::rt::Deterministic;
+use ksplat_kernel::rt::{Deterministic, FEATURES, Feedback};
 use std::path::{Path, PathBuf};
 
 fn corpus(folder: &str) -> PathBuf {
@@ -271,5 +271,73 @@ fn what_was_fixed_since_is_a_crash_under_the_old_release_only() {
             "{file}\n{}",
             print(&program)
         );
+    }
+}
+
+/// What a judge that collects this feedback says and sees of each case of the corpus, twice over.
+fn judged_with(feedback: u8) -> Vec<(String, Vec<u16>)> {
+    let mut judge = Judge::new(Options {
+        feedback,
+        ..Options::default()
+    });
+    let mut all = Vec::new();
+    for (_, input) in seeds(&corpus("litmus")).unwrap() {
+        let mut rng = Rng::new(8);
+        for n in 0..6 {
+            let mut input = input.clone();
+            if n > 1 {
+                input.decisions = few_decisions(&mut rng);
+            }
+            let verdict = judge.check(&input);
+            let mut features = judge.features().to_vec();
+            features.sort_unstable();
+            all.push((format!("{verdict:?}"), features));
+        }
+    }
+    all
+}
+
+#[test]
+fn feedback_is_deterministic_and_changes_nothing() {
+    let none = judged_with(0);
+    assert!(none.iter().all(|(_, features)| features.is_empty()));
+    for kind in Feedback::ALL {
+        let one = judged_with(kind.bit());
+        let two = judged_with(kind.bit());
+        assert_eq!(one, two, "{}", kind.name());
+        assert!(one.iter().map(|o| &o.0).eq(none.iter().map(|o| &o.0)));
+        let all: std::collections::BTreeSet<u16> =
+            one.iter().flat_map(|o| o.1.iter().copied()).collect();
+        // Few cases come near a limit.
+        let least = if kind == Feedback::Limits { 1 } else { 6 };
+        assert!(all.len() >= least, "{}: {all:?}", kind.name());
+        assert!(all.iter().all(|&f| usize::from(f) < FEATURES));
+        // The undisturbed execution comes twice, the second time on the machine of the first.
+        for pair in one.chunks(6) {
+            assert_eq!(pair[0], pair[1], "{}", kind.name());
+        }
+    }
+}
+
+/// A machine that ran other schedules before runs as a new one does.
+#[test]
+fn a_machine_serves_again() {
+    let mut rng = Rng::new(9);
+    let mut again = Judge::new(Options::default());
+    for (name, seed) in seeds(&corpus("litmus")).unwrap() {
+        for _ in 0..4 {
+            let mut input = seed.clone();
+            input.decisions = few_decisions(&mut rng);
+            let mut other = seed.clone();
+            other.decisions = few_decisions(&mut rng);
+            assert_eq!(again.check(&other), Ok(()), "{name}");
+            let judged = again.judge(&input).unwrap();
+            let new = execute(&input, &RulesText::default(), &mut Deterministic::new()).unwrap();
+            assert_eq!(
+                format!("{:?}", judged.executed.outcome),
+                format!("{:?}", new.outcome),
+                "{name}"
+            );
+        }
     }
 }

@@ -96,7 +96,7 @@ pub(crate) fn acquire(m: &Machine, e: &Entity, map: Map, how: Acquire) {
     if !m.rules().lockdep {
         return;
     }
-    if e.recording.get() {
+    if e.watched.get() {
         acquire_fact(e, map, how.subclass, how.trylock, how.read);
     }
     let how = lockdep::Acquire {

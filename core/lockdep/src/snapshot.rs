@@ -4,6 +4,7 @@ use crate::engine::Lockdep;
 use crate::graph::{Deps, Graph};
 use crate::key::ClassId;
 use crate::report::ClassRef;
+use crate::usage::Usage;
 use alloc::vec::Vec;
 
 /// An edge of the dependency graph.
@@ -65,6 +66,13 @@ impl Lockdep {
         let graph = self.graph();
         for (from, to) in graph.edges.iter().skip(count) {
             visit(graph.class(*from).id, graph.class(*to).id);
+        }
+    }
+
+    /// Calls `visit` with every registered class and its usage bits.
+    pub fn usages(&self, mut visit: impl FnMut(ClassId, Usage)) {
+        for class in self.graph().classes() {
+            visit(class.id, class.usage);
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What kind of thing a finding is, whatever the program calls it: `stop/deadlock/blind/PG_locked+lock`.
 //!
 //! Cheaper and coarser than [`crate::hunt::shape`]: fuzzing meets findings thousands of times a second, and a known one
-//! must cost nothing. The words stand for what lockdep can see of a wait: all locks that it validates are `lock`, or
-//! `nested` where the program annotates nesting and lockdep believes it.
+//! must cost nothing. The words stand for what lockdep can see of a wait: all locks that it validates are `lock`;
+//! `nested` where the program annotates nesting and lockdep believes it; `reader` where it has recursive readers.
 
 use crate::finding::{closes, stop_word, subject};
 use crate::program::Program;
@@ -51,14 +51,25 @@ fn stop_class(program: &Program, machine: &Machine, stop: &Stop, caught: bool) -
     if !closes(stop) {
         parts.drain(..parts.len().saturating_sub(1));
     }
-    if !caught && nests(program) {
+    let blind = (!caught).then(|| excuse(program)).flatten();
+    if let Some(word) = blind {
         let locks = parts.iter_mut().filter(|p| *p == "lock");
-        locks.for_each(|p| *p = "nested".to_owned());
+        locks.for_each(|p| *p = word.to_owned());
     }
     parts.sort();
     parts.dedup();
     let seen = if caught { "caught" } else { "blind" };
     format!("stop/{}/{seen}/{}", stop_word(stop.kind), parts.join("+"))
+}
+
+/// What the program has that lockdep is blind behind, if anything.
+fn excuse(program: &Program) -> Option<&'static str> {
+    let recursive = |kind| matches!(kind, LockKind::Srcu | LockKind::Rwlock);
+    if nests(program) {
+        return Some("nested");
+    }
+    let mut locks = program.locks.iter();
+    locks.any(|l| recursive(l.kind)).then_some("reader")
 }
 
 /// Whether the program tells lockdep that some acquisitions of one class are in order.

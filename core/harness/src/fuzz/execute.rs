@@ -52,10 +52,19 @@ pub fn execute(
     kernel: &RulesText,
     executor: &mut Deterministic,
 ) -> Option<Executed> {
+    Some(run(place(input, kernel)?, input, executor))
+}
+
+/// Puts an input's program on a machine. `None`: the machine cannot execute it.
+pub(super) fn place(input: &Input, kernel: &RulesText) -> Option<Litmus> {
     let rules = machine_rules(&rules_under(&input.program, kernel));
-    let litmus = Litmus::with_steps(&input.program, &rules, STEPS).ok()?;
+    Litmus::with_steps(&input.program, &rules, STEPS).ok()
+}
+
+/// Runs an input once on the machine of its program.
+pub(super) fn run(litmus: Litmus, input: &Input, executor: &mut Deterministic) -> Executed {
     let outcome = litmus.run(executor, &mut Driven::new(&input.decisions));
-    Some(Executed { litmus, outcome })
+    Executed { litmus, outcome }
 }
 
 /// Broken invariants that no program can be blamed for: the machine's own books are wrong.

@@ -6,10 +6,11 @@
 
 use super::decisions::Decisions;
 use crate::program::binary;
-use crate::program::{Program, print, repair};
+use crate::program::{Program, print};
 use crate::run::executable;
 use arbitrary::{Arbitrary, Unstructured};
 use std::cell::RefCell;
+use std::sync::Arc;
 
 /// First byte of a stored input.
 pub const VERSION: u8 = binary::VERSION;
@@ -25,13 +26,14 @@ const DECLARATIONS: usize = 12;
 /// Pages of one zone: building and checking a machine costs as much as it has pages.
 const ZONE_PAGES: u32 = 64;
 /// Steps after which the execution of a fuzz input is given up. The recorded cases take at most a few hundred.
-pub const STEPS: u32 = 2_000;
+pub const STEPS: u32 = 600;
 
 /// What a fuzz input stands for.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Input {
-    /// The program: legal, executable, without schedule and expectations.
-    pub program: Program,
+    /// The program: legal, executable, without schedule and expectations. Inputs that differ in decisions only share
+    /// it: what was made of it serves again.
+    pub program: Arc<Program>,
     /// What decides.
     pub decisions: Decisions,
 }
@@ -52,7 +54,15 @@ pub enum DecodeError {
 
 thread_local! {
     /// What the mutator made last: most often the next thing to be decoded.
-    static LAST: RefCell<(Vec<u8>, Input)> = RefCell::default();
+    static LAST: RefCell<Last> = RefCell::default();
+}
+
+#[derive(Default)]
+struct Last {
+    bytes: Vec<u8>,
+    input: Input,
+    /// How many of the bytes are the program.
+    program: usize,
 }
 
 impl Input {
@@ -93,9 +103,11 @@ impl Input {
         program.expects.clear();
         program.machine.steps = None;
         few(&mut program);
-        repair(&mut program);
         executable(&mut program);
-        Self { program, decisions }
+        Self {
+            program: Arc::new(program),
+            decisions,
+        }
     }
 
     /// The stored form, which [`Input::decode`] reads back.
@@ -108,17 +120,22 @@ impl Input {
 
     /// Encodes an input that will be decoded soon.
     pub(super) fn encode_and_remember(self) -> Vec<u8> {
-        let bytes = self.encode();
-        LAST.with_borrow_mut(|(last, input)| {
-            last.clone_from(&bytes);
-            *input = self;
-        });
-        bytes
+        LAST.with_borrow_mut(|last| {
+            if last.program != 0 && Arc::ptr_eq(&last.input.program, &self.program) {
+                last.bytes.truncate(last.program);
+            } else {
+                last.bytes = binary::to_bytes(&self.program);
+                last.program = last.bytes.len();
+            }
+            self.decisions.write(&mut last.bytes);
+            last.input = self;
+            last.bytes.clone()
+        })
     }
 }
 
 fn remembered(bytes: &[u8]) -> Option<Input> {
-    LAST.with_borrow(|(last, input)| (last == bytes).then(|| input.clone()))
+    LAST.with_borrow(|last| (last.bytes == bytes).then(|| last.input.clone()))
 }
 
 /// Keeps a program small enough to be run tens of thousands of times a second.

@@ -1,16 +1,18 @@
 //! What a fuzz target says of an input: nothing, or that it is a crash.
 
 use super::class::{class, file_name};
-use super::execute::{Executed, execute, oracle};
+use super::execute::{Executed, execute, oracle, place, run};
 use super::input::Input;
 use super::known::{Known, Scope, known};
 use crate::explore::Random;
 use crate::finding::{Signature, signatures};
-use crate::program::RulesText;
 use crate::program::rules_text::Release;
-use ksplat_kernel::rt::Deterministic;
+use crate::program::{Program, RulesText};
+use crate::run::Litmus;
+use ksplat_kernel::rt::{Deterministic, Feedback};
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Schedules in which the newest release is given the chance to show what an older one shows.
 const SECOND_LOOK: u64 = 20;
@@ -54,25 +56,34 @@ pub struct Options {
     pub findings: Option<PathBuf>,
     /// `KSPLAT_CLASS`: the only class of finding that is a crash. A minimiser that sets it keeps what it minimises.
     pub only: Option<String>,
+    /// `KSPLAT_FEEDBACK`: kinds of features that are collected, by name with commas between them, `all` or `none`; one
+    /// bit a kind here.
+    pub feedback: u8,
 }
 
 /// A variable of the environment that means nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("KSPLAT_RULES={found}: expected a release such as v4.15 or v6.12")]
+#[error("{variable}={found}: expected {expected}")]
 pub struct OptionsError {
+    variable: &'static str,
     found: String,
+    expected: &'static str,
 }
 
 impl Options {
     /// What the environment says.
     ///
     /// # Errors
-    /// If `KSPLAT_RULES` is no release.
+    /// If `KSPLAT_RULES` is no release, or `KSPLAT_FEEDBACK` names no kind of feedback.
     pub fn from_env() -> Result<Self, OptionsError> {
         let kernel = match std::env::var("KSPLAT_RULES") {
             Err(_) => RulesText::default(),
             Ok(found) => RulesText {
-                release: Some(Release::parse(&found).ok_or(OptionsError { found })?),
+                release: Some(Release::parse(&found).ok_or(OptionsError {
+                    variable: "KSPLAT_RULES",
+                    found,
+                    expected: "a release such as v4.15 or v6.12",
+                })?),
                 ..RulesText::default()
             },
         };
@@ -80,8 +91,31 @@ impl Options {
             kernel,
             findings: std::env::var_os("KSPLAT_FINDINGS").map(PathBuf::from),
             only: std::env::var("KSPLAT_CLASS").ok(),
+            feedback: feedback_of(
+                &std::env::var("KSPLAT_FEEDBACK").unwrap_or_else(|_| "all".into()),
+            )?,
         })
     }
+}
+
+/// The kinds of features that a text names.
+fn feedback_of(text: &str) -> Result<u8, OptionsError> {
+    let all = Feedback::ALL.iter().fold(0, |set, kind| set | kind.bit());
+    let one = |word: &str| match word {
+        "all" => Some(all),
+        "none" | "" => Some(0),
+        _ => Feedback::ALL
+            .iter()
+            .find(|kind| kind.name() == word)
+            .map(|kind| kind.bit()),
+    };
+    let mut words = text.split(',');
+    let set = words.try_fold(0, |set, word| Some(set | one(word.trim())?));
+    set.ok_or_else(|| OptionsError {
+        variable: "KSPLAT_FEEDBACK",
+        found: text.to_owned(),
+        expected: "all, none, or some of edges,contexts,waits,reads,steps,limits",
+    })
 }
 
 /// Executes inputs and says what to make of them.
@@ -89,6 +123,14 @@ impl Options {
 pub struct Judge {
     options: Options,
     executor: Deterministic,
+    /// The last program and its machine.
+    last: Option<(Arc<Program>, Litmus)>,
+    /// Features of the last input.
+    features: Vec<u16>,
+    /// The last input breaks the rules of what it calls.
+    misused: bool,
+    /// Executions so far.
+    executions: u64,
     /// Classes that are on the disk already.
     saved: HashSet<String>,
 }
@@ -112,6 +154,12 @@ impl Judge {
         let Some(judged) = self.judge(input) else {
             return Ok(());
         };
+        let verdict = self.verdict(input, &judged);
+        self.last = Some((Arc::clone(&input.program), judged.executed.litmus));
+        verdict
+    }
+
+    fn verdict(&mut self, input: &Input, judged: &Judged) -> Result<(), String> {
         oracle(&judged.executed.outcome)?;
         let wanted = |f: &&Finding| match &self.options.only {
             Some(only) => f.class == *only,
@@ -126,9 +174,36 @@ impl Judge {
         Err(format!("{} ({})", finding.signature, finding.class))
     }
 
+    /// Whether the last input breaks the rules of what it calls: that explains everything else in it, so what grows out
+    /// of such an input hides what there is to be found.
+    #[must_use]
+    pub const fn misused(&self) -> bool {
+        self.misused
+    }
+
+    /// The features of the last input that was executed, as numbers below [`ksplat_kernel::rt::FEATURES`].
+    #[must_use]
+    pub fn features(&self) -> &[u16] {
+        &self.features
+    }
+
     /// Executes an input and looks up what it showed. `None`: it cannot be executed.
     pub fn judge(&mut self, input: &Input) -> Option<Judged> {
-        let executed = execute(input, &self.options.kernel, &mut self.executor)?;
+        self.features.clear();
+        self.misused = false;
+        let feedback = self.options.feedback;
+        let litmus = match self.last.take() {
+            Some((program, litmus)) if Arc::ptr_eq(&program, &input.program) => litmus,
+            _ => place(input, &self.options.kernel)?,
+        };
+        litmus.machine().set_feedback(feedback);
+        let executed = run(litmus, input, &mut self.executor);
+        self.executions += 1;
+        if feedback != 0 {
+            let machine = executed.litmus.machine();
+            machine.take_features(|feature| self.features.push(feature));
+            machine.set_feedback(0);
+        }
         let outcome = &executed.outcome;
         let nothing =
             outcome.stop.is_none() && outcome.reports.is_empty() && outcome.breaks.is_empty();
@@ -145,6 +220,7 @@ impl Judge {
             .iter()
             .filter_map(|c| known(c))
             .find(|k| k.name == MISUSE);
+        self.misused = misuse.is_some();
         let findings =
             signatures(machine, outcome)
                 .into_iter()
@@ -170,7 +246,9 @@ impl Judge {
     /// Takes back the explanations that do not hold for an older release.
     fn compare(&mut self, input: &Input, findings: &mut [Finding]) {
         let scope = |f: &Finding| f.known.map(|k| k.scope);
-        let compared = |f: &&Finding| scope(f) == Some(Scope::IfNewestShowsIt);
+        // What is there already is not put there again, explained or not.
+        let collected = |f: &Finding| self.options.only.is_none() && self.saved.contains(&f.class);
+        let compared = |f: &&Finding| scope(f) == Some(Scope::IfNewestShowsIt) && !collected(f);
         let wanted: Vec<String> = findings
             .iter()
             .filter(compared)
@@ -216,7 +294,7 @@ impl Judge {
         shown
     }
 
-    /// Puts an input where findings are collected, unless there is one of its class.
+    /// Puts an input where findings are collected, unless there is one of its class, and says so.
     fn save(&mut self, input: &Input, class: &str) -> Result<(), String> {
         if !self.saved.insert(class.to_owned()) {
             return Ok(());
@@ -228,6 +306,7 @@ impl Judge {
         if path.exists() {
             return Ok(());
         }
+        eprintln!("{class}: found after {} executions", self.executions);
         crate::hunt::write_whole(&path, &input.encode())
             .map_err(|error| format!("{class}: cannot be saved: {}: {error}", path.display()))
     }

@@ -5,6 +5,7 @@ use crate::fuzz::Input;
 use crate::program::rules_text::Setting;
 use crate::program::{Name, Program, RulesText, binary};
 use crate::rules::laid_over;
+use std::sync::Arc;
 
 /// What a kernel of any release is booted with: varied also where the rules are given.
 const BOOTED: [&str; 1] = ["cgroup"];
@@ -26,7 +27,7 @@ pub fn generate(
     } else {
         Input::decode(&mutated(&mut rng, corpus)).ok()?
     };
-    let mut program = input.program;
+    let mut program = Arc::unwrap_or_clone(input.program);
     // Rules that nobody stated are violated by everybody.
     program.properties.0.clear();
     program.name = Name::new(format!("hunt-{seed}-{number}")).unwrap_or_default();

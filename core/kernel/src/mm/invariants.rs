@@ -159,6 +159,8 @@ impl Mm {
         }
         let permitted = self.permitted_floor(&e, r, zone);
         let left = free.saturating_sub((1 << r.order) - 1);
+        e.machine()
+            .near_limit(i64::from(left) - i64::from(permitted));
         if permitted > 0 && (flags.mark == Mark::None || left <= permitted) {
             e.machine().state_break("watermark-breach", || {
                 format!(

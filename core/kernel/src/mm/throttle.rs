@@ -50,6 +50,9 @@ impl Mm {
             reserve += zone.marks.min;
             free += zone.nr_free();
         }
+        current()
+            .machine()
+            .near_limit(i64::from(free) - i64::from(reserve / 2));
         if reserve == 0 || free > reserve / 2 {
             return true;
         }

@@ -100,8 +100,8 @@ pub struct Entity {
     pub(crate) times: u16,
     /// On a CPU with other entities: then preemption and interrupts are decisions.
     pub(crate) shares_cpu: bool,
-    /// Whether the machine records, where each event looks.
-    pub(crate) recording: Cell<bool>,
+    /// Whether anybody wants to know what happens on the machine, where each event looks.
+    pub(crate) watched: Cell<bool>,
     pub(crate) machine: Cell<*const Machine>,
     /// The task whose CPU this interrupt handler borrowed.
     pub(crate) host: Cell<Option<EntityId>>,
@@ -164,7 +164,7 @@ impl Entity {
             spec_pf: spec.pf,
             times: spec.times,
             shares_cpu,
-            recording: Cell::new(false),
+            watched: Cell::new(false),
             machine: Cell::new(std::ptr::null()),
             host: Cell::new(None),
             below: Cell::new(None),
@@ -192,7 +192,7 @@ impl Entity {
     /// Back to how every execution starts.
     pub(crate) fn reset(&self, machine: &Machine) {
         self.machine.set(machine);
-        self.recording.set(machine.recording());
+        self.watched.set(machine.watched());
         self.host.set(None);
         self.below.set(None);
         self.preempt.set(0);

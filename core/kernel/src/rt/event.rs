@@ -3,10 +3,12 @@
 //! Nothing is formatted unless the machine records.
 
 use super::entity::{Entity, Needs, Wait, WaitHow, current};
+use super::feedback;
 use super::finding::Stop;
 use super::ids::{EntityId, ResId};
 use super::machine::Machine;
 use super::set::members;
+use std::panic::Location;
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -186,23 +188,36 @@ impl EventKind {
 
 /// Records an event of the running entity, if the machine records. `text` is only called then.
 #[inline]
+#[track_caller]
 pub fn record(kind: EventKind, text: impl FnOnce() -> String) {
     say(&current(), kind, text);
 }
 
 /// As [`record`], of this entity, which is the running one.
 #[inline]
+#[track_caller]
 pub(crate) fn say(e: &Entity, kind: EventKind, text: impl FnOnce() -> String) {
-    if e.recording.get() {
-        emit(e, kind, About::NOTHING, &text());
+    if e.watched.get() {
+        notice(e, kind, About::NOTHING, text);
+    }
+}
+
+/// Somebody wants to know. Apart from where it happens, so that what it costs is not paid there.
+#[cold]
+#[track_caller]
+fn notice(e: &Entity, kind: EventKind, about: About, text: impl FnOnce() -> String) {
+    feedback::event(e, about, Location::caller());
+    if e.machine().recording() {
+        emit(e, kind, about, &text());
     }
 }
 
 /// Records a bare fact, if the machine records.
 #[inline]
+#[track_caller]
 pub(crate) fn fact(e: &Entity, fact: Fact, res: ResId, set: u128) {
-    if e.recording.get() {
-        emit(e, EventKind::Fact, About::new(fact, res, set), "");
+    if e.watched.get() {
+        notice(e, EventKind::Fact, About::new(fact, res, set), String::new);
     }
 }
 
@@ -216,6 +231,7 @@ pub(crate) fn fact_of_current(m: &Machine, about: Fact, res: ResId, set: u128) {
 
 /// Records an event with a fact, if the machine records.
 #[inline]
+#[track_caller]
 pub(crate) fn tell(
     e: &Entity,
     kind: EventKind,
@@ -224,8 +240,8 @@ pub(crate) fn tell(
     set: u128,
     text: impl FnOnce() -> String,
 ) {
-    if e.recording.get() {
-        emit(e, kind, About::new(fact, res, set), &text());
+    if e.watched.get() {
+        notice(e, kind, About::new(fact, res, set), text);
     }
 }
 
@@ -253,7 +269,11 @@ fn emit(e: &Entity, kind: EventKind, about: About, text: &str) {
 }
 
 pub(crate) fn blocked(e: &Entity, wait: Wait) {
-    if !e.recording.get() {
+    if !e.watched.get() {
+        return;
+    }
+    feedback::waits(e, wait);
+    if !e.machine().recording() {
         return;
     }
     let m = e.machine();

@@ -74,6 +74,9 @@ pub(crate) struct Cpu {
     pub(crate) bh_lock: Option<Lock>,
 }
 
+/// The bit of [`Machine::watch`] for a story.
+pub(crate) const STORY: u8 = 1 << 7;
+
 /// A machine on which programs run. Built once, run as often as one likes.
 pub struct Machine {
     pub(crate) entities: Box<[Entity]>,
@@ -87,7 +90,8 @@ pub struct Machine {
     pub(crate) lockdep: Lockdep,
     /// Classes of lock maps by name: a map that the program declares can be one of the kernel's own class.
     pub(crate) map_classes: Vec<(Box<str>, ksplat_lockdep::Key)>,
-    pub(crate) recording: Cell<bool>,
+    /// Who wants to know what happens: [`STORY`], and a bit for each kind of feedback.
+    pub(crate) watch: Cell<u8>,
     /// Something that `World::check` looks at was touched.
     pub(crate) touched: Cell<bool>,
     pub(crate) stopped: AtomicBool,
@@ -184,7 +188,7 @@ impl Machine {
             sim: Sim::new(),
             lockdep: Lockdep::new(crate::lockdep_events::config(&spec.rules)),
             map_classes: Vec::new(),
-            recording: Cell::new(false),
+            watch: Cell::new(0),
             touched: Cell::new(false),
             stopped: AtomicBool::new(false),
             parking: Parking::new(usize::from(spec.cpus), spec.entities.len()),
@@ -218,9 +222,11 @@ impl Machine {
     ///
     /// # Panics
     /// If there are 2^32 resources already.
+    #[track_caller]
     pub fn add_resource(&mut self, kind: ResKind, name: &str) -> ResId {
+        let tag = super::feedback::tag(kind as u8, self.resources.last().map(|r| r.tag));
         let id = u32::try_from(self.resources.len()).expect("fewer than 2^32 resources");
-        self.resources.push(Resource::new(kind, name));
+        self.resources.push(Resource::new(kind, name, tag));
         ResId(id)
     }
 
@@ -305,16 +311,23 @@ impl Machine {
         }
     }
 
+    /// Whether anybody wants to know what happens.
+    #[inline]
+    pub(crate) fn watched(&self) -> bool {
+        self.watch.get() != 0
+    }
+
     /// Whether model events are recorded for a story.
     #[inline]
     #[must_use]
     pub fn recording(&self) -> bool {
-        self.recording.get()
+        self.watch.get() & STORY != 0
     }
 
     /// Switches recording on or off for the executions to come.
     pub fn set_recording(&self, on: bool) {
-        self.recording.set(on);
+        let others = self.watch.get() & !STORY;
+        self.watch.set(others | if on { STORY } else { 0 });
     }
 
     /// Decisions of the last simulated execution, as choice numbers ([`Decision::nth`](super::Decision::nth)).
@@ -409,6 +422,7 @@ impl Machine {
             c.softirq_due.set(false);
         }
         self.lockdep.reset();
+        self.begin_feedback();
         self.touched.set(false);
         self.stopped.store(false, Relaxed);
         if self.has_found.load(Relaxed) {

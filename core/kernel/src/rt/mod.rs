@@ -10,6 +10,7 @@ mod cpu;
 mod det;
 mod entity;
 pub(crate) mod event;
+pub(crate) mod feedback;
 mod fiber;
 mod finding;
 mod ids;
@@ -33,6 +34,7 @@ pub use entity::{
 };
 pub(crate) use event::fact;
 pub use event::{EventKind, Fact, map_code, record, wait_code};
+pub use feedback::{FEATURES, Feedback};
 pub use finding::{End, Outcome, StateBreak, Stop, StopKind, StuckWait};
 pub use ids::{CpuId, EntityId, MAX_CPUS, ResId};
 pub use machine::{Machine, MachineSpec, Runtime, World};

@@ -54,11 +54,13 @@ pub struct Resource {
     /// Entities that may end a wait although they hold nothing (completions, wait queues).
     pub(crate) enders: AtomicSet,
     pub(crate) kind: ResKind,
+    /// What it is for feedback: see [`super::feedback::tag`].
+    pub(crate) tag: u16,
     pub(crate) name: Box<str>,
 }
 
 impl Resource {
-    pub(crate) fn new(kind: ResKind, name: &str) -> Self {
+    pub(crate) fn new(kind: ResKind, name: &str, tag: u16) -> Self {
         Self {
             state: AtomicU64::new(0),
             holders: AtomicSet::default(),
@@ -67,6 +69,7 @@ impl Resource {
             queued_writers: AtomicSet::default(),
             enders: AtomicSet::default(),
             kind,
+            tag,
             name: name.into(),
         }
     }

@@ -64,6 +64,7 @@ impl Machine {
         if candidates != e.bit || self.sim.wants_steps.get() {
             self.decide(Some(e), candidates);
         }
+        super::feedback::operation(e, op);
     }
 
     /// Says what an entity is about to do without giving way: it waits instead.
@@ -279,7 +280,7 @@ impl Machine {
     pub(crate) fn enter(&self, id: EntityId) {
         let e = self.entity(id);
         let other = self.sim.running.replace(Some(id)) != Some(id);
-        if e.recording.get() && (other || self.gave_cpu(id)) {
+        if e.watched.get() && (other || self.gave_cpu(id)) {
             super::event::runs(self, id);
         }
         if self.sim.looked.get() != 0 && self.sim.looked.get() & id.bit() == 0 {

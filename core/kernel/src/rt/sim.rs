@@ -220,8 +220,12 @@ impl Machine {
             sim.wants_steps.set(super::shuttle::wants_steps());
         }
         let deterministic = self.runtime.get() == Runtime::Deterministic;
-        sim.plain
-            .set(deterministic && !sim.prio.get() && !sim.wants_steps.get());
+        sim.plain.set(
+            deterministic
+                && !sim.prio.get()
+                && !sim.wants_steps.get()
+                && !self.collects(super::feedback::Feedback::Reads),
+        );
         Attached(self)
     }
 

@@ -15,6 +15,7 @@ pub struct Completion {
 impl Completion {
     /// `init_completion()`. `enders`: the entities that may complete it, one bit each.
     #[must_use]
+    #[track_caller]
     pub fn new(m: &mut Machine, name: &str, enders: EntitySet) -> Self {
         let res = m.add_resource(ResKind::Completion, name);
         m.set_enders(res, enders);

@@ -114,6 +114,7 @@ pub struct Lock {
 impl Lock {
     /// A lock of a class. `key` is `None` where the kernel has no annotation.
     #[must_use]
+    #[track_caller]
     pub fn new(m: &mut Machine, kind: LockKind, name: &str, key: Option<Key>) -> Self {
         let spins = kind.spins(m.rt());
         let res = m.add_resource(
@@ -188,7 +189,7 @@ impl Lock {
         let e = current();
         let m = e.machine();
         let flags = self.enter(&e, how.irq);
-        if e.recording.get() {
+        if e.watched.get() {
             self.tell(&e, "lock", mode, how);
         }
         if let Some(map) = self.map {
@@ -233,7 +234,7 @@ impl Lock {
     fn read_past_freeze(&self, e: &Current, how: How) -> IrqFlags {
         let m = e.machine();
         let flags = self.enter(e, how.irq);
-        if e.recording.get() {
+        if e.watched.get() {
             self.tell(e, "lock", Mode::Read, how);
         }
         if let Some(map) = self.map {
@@ -279,7 +280,7 @@ impl Lock {
         } else {
             word::try_take(&e, self.res, mode)
         };
-        if e.recording.get() {
+        if e.watched.get() {
             let what = if got { "trylock" } else { "trylock fails:" };
             self.tell(&e, what, mode, how);
         }
@@ -329,7 +330,7 @@ impl Lock {
         let e = current();
         let m = e.machine();
         m.point(&e, Op::new(OpKind::Unlock, self.res));
-        if e.recording.get() {
+        if e.watched.get() {
             self.tell_unlock(&e);
         }
         if let Some(map) = self.map {

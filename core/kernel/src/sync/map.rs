@@ -13,6 +13,7 @@ pub struct LockMap {
 impl LockMap {
     /// A map of a class.
     #[must_use]
+    #[track_caller]
     pub fn new(m: &mut Machine, name: &str, key: Key) -> Self {
         let res = m.add_resource(ResKind::State, name);
         Self {

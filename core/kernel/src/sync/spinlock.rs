@@ -28,6 +28,7 @@ pub struct Guard<'a, T> {
 
 impl<T> Locked<T> {
     /// A spinlock of a class around `data`.
+    #[track_caller]
     pub fn new(m: &mut Machine, name: &str, key: Option<Key>, data: T) -> Self {
         Self {
             lock: Lock::new(m, LockKind::Spin, name, key),

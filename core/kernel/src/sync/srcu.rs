@@ -24,6 +24,7 @@ pub struct Srcu {
 impl Srcu {
     /// A domain without readers.
     #[must_use]
+    #[track_caller]
     pub fn new(m: &mut Machine, name: &str, key: Key) -> Self {
         let res = m.add_resource(ResKind::GracePeriod, name);
         let entities = m.entities().len();

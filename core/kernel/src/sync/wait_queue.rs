@@ -13,6 +13,7 @@ pub struct WaitQueue {
 impl WaitQueue {
     /// A wait queue. `enders`: the entities that may make a condition true and wake, one bit each.
     #[must_use]
+    #[track_caller]
     pub fn new(m: &mut Machine, kind: ResKind, name: &str, enders: EntitySet) -> Self {
         let res = m.add_resource(kind, name);
         m.set_enders(res, enders);

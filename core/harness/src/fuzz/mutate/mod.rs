@@ -56,21 +56,27 @@ pub fn mutate_input(input: &mut Input, rng: &mut Rng) {
         *input = fresh(rng);
         return;
     }
-    let program = &mut input.program;
+    // Another schedule costs a fraction of another program, whose machine has to be built.
+    if rng.below(2) == 0 {
+        repeat(rng, |rng| schedule::mutate(&mut input.decisions, rng));
+        return;
+    }
+    let mut program = Program::clone(&input.program);
+    repeat(rng, |rng| match rng.below(6) {
+        0 => declarations::mutate(&mut program, rng),
+        _ => bodies::mutate(&mut program, rng),
+    });
+    *input = Input::of(program, std::mem::take(&mut input.decisions));
+}
+
+/// Once, or a few times.
+fn repeat(rng: &mut Rng, mut change: impl FnMut(&mut Rng)) {
     loop {
-        match rng.below(16) {
-            0..=8 => bodies::mutate(program, rng),
-            9..=10 => declarations::mutate(program, rng),
-            _ => schedule::mutate(&mut input.decisions, rng),
-        }
+        change(rng);
         if rng.below(2) == 0 {
-            break;
+            return;
         }
     }
-    *input = Input::of(
-        std::mem::take(&mut input.program),
-        std::mem::take(&mut input.decisions),
-    );
 }
 
 /// A random input.
@@ -108,12 +114,16 @@ fn fit(input: &mut Input, max_size: usize, rng: &mut Rng) -> Vec<u8> {
         match round % 4 {
             0 => drop(smaller.decisions.preemptions.pop()),
             1 => drop(smaller.decisions.data.pop()),
-            _ => bodies::shrink(&mut smaller.program, rng),
+            _ => {
+                let mut program = Program::clone(&smaller.program);
+                bodies::shrink(&mut program, rng);
+                smaller = Input::of(program, smaller.decisions);
+            }
         }
         if round > 200 {
             break;
         }
-        bytes = Input::of(smaller.program, smaller.decisions).encode_and_remember();
+        bytes = smaller.encode_and_remember();
     }
     // Nothing that small is a stored program: material for a random one, then.
     let mut bytes = material(rng, max_size as u32);

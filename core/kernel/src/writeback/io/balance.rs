@@ -48,6 +48,8 @@ impl Writeback {
                 .count()
         };
         // A wb whose own share is nothing would wait for others.
-        count(Pf::current().has(Pf::LOCAL_THROTTLE)) <= limit || count(true) == 0
+        let dirty = count(Pf::current().has(Pf::LOCAL_THROTTLE));
+        current().machine().near_limit(limit as i64 - dirty as i64);
+        dirty <= limit || count(true) == 0
     }
 }

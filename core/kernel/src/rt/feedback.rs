@@ -1,0 +1,289 @@
+//! What an execution did, as features for a fuzzer: small numbers, the same whatever the program calls its things.
+//!
+//! Collected on the OS thread that runs a simulated execution, and only of the kinds that are switched on. An observer:
+//! nothing here changes what is scheduled.
+
+use super::entity::{Entity, Wait};
+use super::event::{About, Fact};
+use super::ids::ResId;
+use super::machine::Machine;
+use super::op::{Op, OpKind};
+use super::set::members;
+use crate::mm::Pf;
+use std::cell::{Cell, RefCell};
+use std::panic::Location;
+
+/// Kind of feature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Feedback {
+    /// lockdep's dependency edges and usage bits at the end.
+    Edges,
+    /// A class acquired, by the context it is acquired in.
+    Contexts,
+    /// A wait, by what those it is for wait for.
+    Waits,
+    /// An operation on shared state, by the one of another entity that wrote the state last.
+    Reads,
+    /// Steps of the allocator, of reclaim and of whatever else tells the story.
+    Steps,
+    /// Limits by how near to them an invariant or a throttle was evaluated.
+    Limits,
+}
+
+/// Number of features of all kinds together.
+pub const FEATURES: usize = 4096;
+
+impl Feedback {
+    /// Every kind.
+    pub const ALL: [Self; 6] = [
+        Self::Edges,
+        Self::Contexts,
+        Self::Waits,
+        Self::Reads,
+        Self::Steps,
+        Self::Limits,
+    ];
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Edges => "edges",
+            Self::Contexts => "contexts",
+            Self::Waits => "waits",
+            Self::Reads => "reads",
+            Self::Steps => "steps",
+            Self::Limits => "limits",
+        }
+    }
+
+    /// Its bit in a set of kinds.
+    #[must_use]
+    pub const fn bit(self) -> u8 {
+        1 << self as u8
+    }
+
+    /// Its features: the first, and how many.
+    const fn range(self) -> (usize, usize) {
+        match self {
+            Self::Edges => (0, 1024),
+            Self::Contexts => (1024, 512),
+            Self::Waits => (1536, 512),
+            Self::Reads => (2048, 1024),
+            Self::Steps => (3072, 768),
+            Self::Limits => (3840, 256),
+        }
+    }
+}
+
+struct Notes {
+    /// One bit a feature.
+    map: [Cell<u64>; FEATURES / 64],
+    /// Those whose bit is set, in the order in which they were seen.
+    seen: RefCell<Vec<u16>>,
+    /// By resource: who wrote it last and how, packed; 0 nobody.
+    writers: RefCell<Vec<u64>>,
+    /// By lockdep key: what kind of thing its locks are.
+    keys: RefCell<Vec<u16>>,
+}
+
+thread_local! {
+    static NOTES: Notes = const {
+        Notes {
+            map: [const { Cell::new(0) }; FEATURES / 64],
+            seen: RefCell::new(Vec::new()),
+            writers: RefCell::new(Vec::new()),
+            keys: RefCell::new(Vec::new()),
+        }
+    };
+}
+
+/// Spreads what identifies a feature over the features of its kind.
+fn mark(notes: &Notes, kind: Feedback, parts: [u64; 3]) {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for part in parts {
+        hash = (hash ^ part).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        hash ^= hash >> 29;
+    }
+    let (start, count) = kind.range();
+    let feature = start + (hash >> 32) as usize % count;
+    let (word, bit) = (&notes.map[feature / 64], 1 << (feature % 64));
+    if word.get() & bit == 0 {
+        word.set(word.get() | bit);
+        notes.seen.borrow_mut().push(feature as u16);
+    }
+}
+
+/// What a resource is, whatever its name: where in the source it is created, and as which of its kind.
+#[track_caller]
+pub(crate) fn tag(kind: u8, before: Option<u16>) -> u16 {
+    let at = Location::caller();
+    let place = at.line() as usize * 31 + at.file().len() * 7 + usize::from(kind) * 1009;
+    let tag = ((place % 0x3fff) << 2) as u16;
+    match before {
+        Some(before) if before & !3 == tag => tag | (before + 1) & 3,
+        _ => tag,
+    }
+}
+
+/// The context that an entity runs in, as a small number.
+fn context(e: &Entity) -> u64 {
+    let pf = Pf::from_bits(e.pf());
+    let bits = [
+        e.in_hardirq(),
+        e.in_softirq(),
+        e.irqs_disabled(),
+        e.atomic(),
+        pf.has(Pf::MEMALLOC),
+        pf.has(Pf::MEMALLOC_NOFS),
+        pf.has(Pf::MEMALLOC_NOIO),
+    ];
+    bits.iter().fold(0, |n, &bit| n << 1 | u64::from(bit))
+}
+
+impl Machine {
+    /// Which kinds of features the executions to come collect, one bit a kind ([`Feedback::bit`]).
+    pub fn set_feedback(&self, kinds: u8) {
+        let story = self.watch.get() & super::machine::STORY;
+        self.watch.set(story | kinds & !super::machine::STORY);
+    }
+
+    #[inline]
+    pub(crate) fn collects(&self, kind: Feedback) -> bool {
+        self.watch.get() & kind.bit() != 0
+    }
+
+    fn tag_of(&self, res: ResId) -> u64 {
+        self.resources
+            .get(res.index())
+            .map_or(0, |r| u64::from(r.tag))
+    }
+
+    /// An execution begins.
+    pub(crate) fn begin_feedback(&self) {
+        if self.watch.get() & !super::machine::STORY == 0 {
+            return;
+        }
+        NOTES.with(|notes| {
+            let mut writers = notes.writers.borrow_mut();
+            writers.clear();
+            writers.resize(self.resources.len(), 0);
+            notes.keys.borrow_mut().clear();
+        });
+    }
+
+    /// Visits the features that were seen since the last call.
+    pub fn take_features(&self, mut visit: impl FnMut(u16)) {
+        NOTES.with(|notes| {
+            if self.collects(Feedback::Edges) {
+                self.note_graph(notes);
+            }
+            notes.map.iter().for_each(|word| word.set(0));
+            for feature in notes.seen.borrow_mut().drain(..) {
+                visit(feature);
+            }
+        });
+    }
+
+    fn note_graph(&self, notes: &Notes) {
+        let keys = notes.keys.borrow();
+        let class = |id: ksplat_lockdep::ClassId| {
+            let tag = keys.get(id.key().index()).copied().unwrap_or(0);
+            u64::from(tag) << 3 | u64::from(id.subclass())
+        };
+        self.lockdep.edges_since(0, |from, to| {
+            mark(notes, Feedback::Edges, [class(from), class(to), 0]);
+        });
+        self.lockdep.usages(|id, usage| {
+            for bit in usage.bits() {
+                let bit = bit.index() as u64;
+                mark(notes, Feedback::Edges, [class(id), bit, 1]);
+            }
+        });
+    }
+
+    /// How near a limit something is: `left` is what there still is, below 0 once it is passed.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn near_limit(&self, left: i64) {
+        if self.collects(Feedback::Limits) {
+            note_limit(left);
+        }
+    }
+}
+
+#[cold]
+#[track_caller]
+fn note_limit(left: i64) {
+    let line = u64::from(Location::caller().line());
+    if (-3..=3).contains(&left) {
+        NOTES.with(|n| mark(n, Feedback::Limits, [line, left as u64, 0]));
+    }
+}
+
+/// Something that a story would tell.
+pub(crate) fn event(e: &Entity, about: About, at: &Location<'_>) {
+    let m = e.machine();
+    NOTES.with(|notes| {
+        if about.fact == Fact::MapGets && m.collects(Feedback::Contexts) {
+            let held = u64::from(e.locks_held().min(3));
+            let how = (about.set & 0x7) as u64 | context(e) << 3 | held << 16;
+            mark(notes, Feedback::Contexts, [m.tag_of(about.res), how, 0]);
+        }
+        if about.fact == Fact::MapGets && m.collects(Feedback::Edges) {
+            let key = (about.set >> 8) as usize;
+            let mut keys = notes.keys.borrow_mut();
+            if keys.len() <= key {
+                keys.resize(key + 1, 0);
+            }
+            keys[key] = m.tag_of(about.res) as u16;
+        }
+        if m.collects(Feedback::Steps) {
+            let place = u64::from(at.line()) << 16 | at.file().len() as u64;
+            mark(notes, Feedback::Steps, [place, context(e), 0]);
+        }
+    });
+}
+
+/// A wait begins.
+pub(crate) fn waits(e: &Entity, wait: Wait) {
+    let m = e.machine();
+    if !m.collects(Feedback::Waits) {
+        return;
+    }
+    let res = m.resource(wait.res);
+    let how = u64::from(res.tag) | context(e) << 16 | u64::from(e.locks_held().min(3)) << 32;
+    NOTES.with(|notes| {
+        mark(notes, Feedback::Waits, [how, 0, 0]);
+        let others = members(res.holders() | res.enders());
+        for other in others.filter_map(|id| m.entities.get(id.index())) {
+            let next = other.waits_for();
+            let next = next.map_or(1, |w| m.tag_of(w.res) << 2 | 2);
+            mark(notes, Feedback::Waits, [u64::from(res.tag), next, 1]);
+        }
+    });
+}
+
+/// An operation is executed.
+pub(crate) fn operation(e: &Entity, op: Op) {
+    let m = e.machine();
+    let shared = !matches!(op.kind, OpKind::Start | OpKind::Yield | OpKind::Cpu);
+    if !shared || !m.collects(Feedback::Reads) {
+        return;
+    }
+    let me = 1 + u64::from(e.id.0);
+    let here = context(e) << 8 | op.kind as u64;
+    NOTES.with(|notes| {
+        let mut writers = notes.writers.borrow_mut();
+        let Some(last) = writers.get_mut(op.res.index()) else {
+            return;
+        };
+        if *last != 0 && *last & 0xff != me {
+            mark(notes, Feedback::Reads, [m.tag_of(op.res), *last >> 8, here]);
+        }
+        if !matches!(op.kind, OpKind::Load | OpKind::Read) {
+            *last = here << 8 | me;
+        }
+    });
+}
