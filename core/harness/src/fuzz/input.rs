@@ -119,7 +119,9 @@ impl Input {
     }
 
     /// Encodes an input that will be decoded soon.
-    pub(super) fn encode_and_remember(self) -> Vec<u8> {
+    pub(super) fn encode_and_remember(mut self) -> Vec<u8> {
+        // As decoding would: what is remembered is what the bytes say.
+        self.decisions.trim();
         LAST.with_borrow_mut(|last| {
             if last.program != 0 && Arc::ptr_eq(&last.input.program, &self.program) {
                 last.bytes.truncate(last.program);
