@@ -139,9 +139,15 @@ fn report_class(program: &Program, report: &Report) -> String {
 
 /// Whether a lockdep class comes from the program's declarations.
 fn known_to(program: &Program, class: &str) -> bool {
-    let class = class.split(['/', '#', '.']).next().unwrap_or(class);
+    let class = class.split(['/', '#']).next().unwrap_or(class);
+    // Or a part of it, such as `zonelist.seqcount`.
+    let is = |name: &str| {
+        class
+            .strip_prefix(name)
+            .is_some_and(|part| part.is_empty() || part.starts_with('.'))
+    };
     let mut locks = program.locks.iter();
-    locks.any(|l| l.class_name().as_str() == class || l.name.as_str() == class)
+    locks.any(|l| is(l.class_name().as_str()) || is(l.name.as_str()))
         || program
             .works
             .iter()

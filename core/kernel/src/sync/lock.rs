@@ -286,7 +286,9 @@ impl Lock {
         }
         if !got {
             self.leave(&e, how.irq, flags);
-            e.audit_no_trace(before);
+            // `spin_trylock_irq()` that fails enables interrupts, whatever they were before.
+            let irqs_off = before.3 && !(how.irq == Irq::Irq && self.spins);
+            e.audit_no_trace((before.0, before.1, before.2, irqs_off));
             return None;
         }
         if let Some(map) = self.map {

@@ -332,6 +332,11 @@ impl Accounting {
             return false;
         };
         current().point(OpKind::Store, mm.writeback_res(page));
+        // Who holds neither the page lock nor a reference may find it gone: under `i_pages` the kernel looks at
+        // `page->mapping` again.
+        if mm.lru_frame(page) != Some(pfn) {
+            return false;
+        }
         let new = !mm.page_flags(pfn).has(bit);
         mm.set_page_flags(pfn, bit);
         new
@@ -343,7 +348,7 @@ impl Accounting {
             return false;
         };
         current().point(OpKind::Store, mm.writeback_res(page));
-        mm.clear_page_flags(pfn, bit) != PageFlags::NONE
+        mm.lru_frame(page) == Some(pfn) && mm.clear_page_flags(pfn, bit) != PageFlags::NONE
     }
 
     /// The bit is changed already: where charges move, the page can go to another memcg before it is counted, unless the
