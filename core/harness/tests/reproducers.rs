@@ -1,6 +1,7 @@
 //! Every reproducer shows what it promises, and its story fits a mail: one screen, 80 columns, plain ASCII.
 
 use ksplat_harness::checker;
+use ksplat_harness::program::expect::{Expect, StopExpect};
 use ksplat_harness::program::parse;
 use ksplat_harness::reproducer::{Replayed, named_signature, replay};
 use ksplat_harness::story;
@@ -15,7 +16,7 @@ fn reproducers() -> Vec<(String, String)> {
         .map(|e| e.expect("an entry").path())
         .collect();
     paths.sort();
-    assert!(paths.len() >= 19, "{} reproducers", paths.len());
+    assert!(paths.len() >= 31, "{} reproducers", paths.len());
     let read = |path: PathBuf| {
         let text = std::fs::read_to_string(&path).expect("a reproducer");
         (path.display().to_string(), text)
@@ -39,6 +40,33 @@ fn every_reproducer_reproduces() {
         assert_eq!(recorded.diverged, None, "{name}");
         assert!(checker::rejected(&recorded.opinions).is_none(), "{name}");
     }
+}
+
+#[test]
+fn every_case_of_the_discussions_that_stops_has_one() {
+    let have: Vec<String> = reproducers()
+        .iter()
+        .map(|(name, text)| parse(name, text).expect("a program").name.to_string())
+        .collect();
+    let litmus = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../corpus/litmus");
+    let mut stop = 0;
+    for thread in ["a", "b", "c", "d", "e"] {
+        for entry in std::fs::read_dir(litmus.join(thread)).expect("the cases") {
+            let path = entry.expect("an entry").path();
+            let text = std::fs::read_to_string(&path).expect("a case");
+            let program = parse(&path.display().to_string(), &text).expect("a program");
+            let stops = |e: &Expect| matches!(e.stop, Some(StopExpect::Found(_)));
+            if program.expects.iter().any(stops) {
+                stop += 1;
+                assert!(
+                    have.contains(&program.name.to_string()),
+                    "{}",
+                    path.display()
+                );
+            }
+        }
+    }
+    assert!(stop >= 29, "{stop} cases");
 }
 
 #[test]
