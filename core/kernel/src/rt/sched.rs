@@ -265,6 +265,11 @@ impl Machine {
             e.effects.set(e.effects.get() + 1);
         }
         self.sim.record(Made::Choice(choice));
+        // A loop over nothing but choices takes no step: it must not go on for ever either.
+        if self.sim.made_so_far() > 2 * self.max_steps as usize + 64 && super::in_machine() {
+            self.end(End::StepLimit);
+            unwind();
+        }
         choice
     }
 

@@ -142,6 +142,12 @@ impl Sim {
         }
     }
 
+    /// Decisions and choices of this execution until now.
+    pub(crate) fn made_so_far(&self) -> usize {
+        // SAFETY: as above.
+        unsafe { (*self.made.get()).len() }
+    }
+
     #[inline]
     pub(crate) fn record(&self, made: Made) {
         // SAFETY: as above.
