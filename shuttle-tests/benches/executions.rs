@@ -14,8 +14,8 @@
 
 use ksplat_harness::explore::{Dpor, Pct, Random, StrategySpec};
 use ksplat_kernel::rt::{
-    CpuId, Deterministic, End, EntityId, EntityKind, EntitySpec, Machine, MachineSpec, Strategy,
-    StrategyScheduler, World, run_in_shuttle,
+    Deterministic, End, EntityId, EntitySpec, Machine, MachineSpec, Strategy, StrategyScheduler,
+    World, run_in_shuttle,
 };
 use ksplat_kernel::rules::Rules;
 use ksplat_kernel::sync::{How, Irq, Lock, LockKind};
@@ -42,14 +42,7 @@ impl World for Pairs {
 }
 
 fn pairs(lockdep: bool) -> (Machine, Pairs) {
-    let task = |i| EntitySpec {
-        name: format!("T{i}"),
-        cpu: CpuId(i),
-        kind: EntityKind::Task,
-        prio: 0,
-        pf: 0,
-        times: 0,
-    };
+    let task = |i| EntitySpec::task(format!("T{i}"), i);
     let rules = Rules {
         lockdep,
         ..Rules::default()

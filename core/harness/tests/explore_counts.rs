@@ -2,8 +2,8 @@
 
 use ksplat_harness::explore::{Dpor, Exhaustive, Limits, explore};
 use ksplat_kernel::rt::{
-    CpuId, Deterministic, EntityId, EntityKind, EntitySpec, Machine, MachineSpec, OpKind, ResId,
-    ResKind, Strategy, StrategyScheduler, World, current, run_in_shuttle,
+    Deterministic, EntityId, EntitySpec, Machine, MachineSpec, OpKind, ResId, ResKind, Strategy,
+    StrategyScheduler, World, current, run_in_shuttle,
 };
 use ksplat_kernel::rules::Rules;
 use ksplat_kernel::sync::{How, Irq, Lock, LockKind};
@@ -34,14 +34,7 @@ impl World for Loads {
 }
 
 fn machine(tasks: u8) -> Machine {
-    let task = |i: u8| EntitySpec {
-        name: format!("T{i}"),
-        cpu: CpuId(i),
-        kind: EntityKind::Task,
-        prio: 0,
-        pf: 0,
-        times: 0,
-    };
+    let task = |i: u8| EntitySpec::task(format!("T{i}"), i);
     Machine::new(&MachineSpec {
         cpus: tasks,
         entities: (0..tasks).map(task).collect(),

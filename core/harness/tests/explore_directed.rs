@@ -2,7 +2,7 @@
 
 use ksplat_harness::explore::{Directed, Party, StrategySpec};
 use ksplat_kernel::rt::{
-    CpuId, Deterministic, EntityId, EntityKind, EntitySpec, Machine, MachineSpec, Strategy, World,
+    Deterministic, EntityId, EntitySpec, Machine, MachineSpec, Strategy, World,
 };
 use ksplat_kernel::rules::Rules;
 use ksplat_kernel::sync::{How, Irq, Lock, LockKind};
@@ -47,14 +47,7 @@ impl World for Buried {
 }
 
 fn buried(parties: usize, noise: &[usize]) -> (Machine, Buried) {
-    let task = |i: usize| EntitySpec {
-        name: format!("T{i}"),
-        cpu: CpuId(i as u8),
-        kind: EntityKind::Task,
-        prio: 0,
-        pf: 0,
-        times: 0,
-    };
+    let task = |i: usize| EntitySpec::task(format!("T{i}"), i as u8);
     let mut m = Machine::new(&MachineSpec {
         cpus: noise.len() as u8,
         entities: (0..noise.len()).map(task).collect(),

@@ -4,8 +4,8 @@ use ksplat_harness::explore::{
     Ended, Exhaustive, Limits, Portfolio, Replay, StrategySpec, explore,
 };
 use ksplat_kernel::rt::{
-    CpuId, Deterministic, End, EntityId, EntityKind, EntitySet, EntitySpec, Machine, MachineSpec,
-    OpKind, Outcome, ResId, ResKind, Strategy, StrategyScheduler, World, current, run_in_shuttle,
+    Deterministic, End, EntityId, EntitySet, EntitySpec, Machine, MachineSpec, OpKind, Outcome,
+    ResId, ResKind, Strategy, StrategyScheduler, World, current, run_in_shuttle,
 };
 use ksplat_kernel::rules::Rules;
 use ksplat_kernel::sync::{How, Irq, Lock, LockKind};
@@ -50,14 +50,7 @@ impl Busy {
 }
 
 fn busy() -> (Machine, Busy) {
-    let task = |i: u8| EntitySpec {
-        name: format!("T{i}"),
-        cpu: CpuId(i),
-        kind: EntityKind::Task,
-        prio: 0,
-        pf: 0,
-        times: 0,
-    };
+    let task = |i: u8| EntitySpec::task(format!("T{i}"), i);
     let mut m = Machine::new(&MachineSpec {
         cpus: 3,
         entities: (0..3).map(task).collect(),

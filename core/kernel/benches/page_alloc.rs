@@ -9,8 +9,8 @@ use ksplat_kernel::mm::{
     Bounds, Gfp, Mm, MmSpec, NoCallbacks, Page, PcpSpec, Pressure, ZoneKind, ZoneSpec,
 };
 use ksplat_kernel::rt::{
-    CpuId, Decision, Deterministic, EntityId, EntityKind, EntitySpec, Machine, MachineSpec,
-    Strategy, World, run_on_threads,
+    Decision, Deterministic, EntityId, EntitySpec, Machine, MachineSpec, Strategy, World,
+    run_on_threads,
 };
 use ksplat_kernel::rules::Rules;
 use std::hint::black_box;
@@ -75,14 +75,7 @@ impl World for Bench {
 }
 
 fn machine(threads: u8, lockdep: bool) -> (Machine, Mm) {
-    let entities = (0..threads).map(|cpu| EntitySpec {
-        name: format!("T{cpu}"),
-        cpu: CpuId(cpu),
-        kind: EntityKind::Task,
-        prio: 0,
-        pf: 0,
-        times: 0,
-    });
+    let entities = (0..threads).map(|cpu| EntitySpec::task(format!("T{cpu}"), cpu));
     let mut m = Machine::new(&MachineSpec {
         cpus: threads,
         entities: entities.collect(),

@@ -1,8 +1,7 @@
 //! Executions that each end in a deadlock, and leave nothing behind. Alone in its process: it measures the process.
 
 use ksplat_kernel::rt::{
-    CpuId, Deterministic, EntityId, EntityKind, EntitySpec, Machine, MachineSpec, Undisturbed,
-    World, run_in_shuttle,
+    Deterministic, EntityId, EntitySpec, Machine, MachineSpec, Undisturbed, World, run_in_shuttle,
 };
 use ksplat_kernel::rules::Rules;
 use ksplat_kernel::sync::{How, Lock, LockKind};
@@ -24,15 +23,7 @@ impl World for Stuck {
 }
 
 fn machine() -> (Machine, Stuck) {
-    let task = |i: u8| EntitySpec {
-        name: format!("T{i}"),
-        cpu: CpuId(i),
-        kind: EntityKind::Task,
-        prio: 0,
-        pf: 0,
-        times: 0,
-    };
-    let entities = vec![task(0), task(1)];
+    let entities = vec![EntitySpec::task("T0", 0), EntitySpec::task("T1", 1)];
     let mut m = Machine::new(&MachineSpec {
         cpus: 2,
         entities,

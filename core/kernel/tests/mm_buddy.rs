@@ -2,11 +2,11 @@
 
 mod common;
 
-use common::{Dice, machine, task};
+use common::{Dice, machine};
 use ksplat_kernel::mm::{
     Gfp, Mm, MmSpec, NoCallbacks, Page, PcpSpec, Pressure, Watermarks, ZoneKind, ZoneSpec,
 };
-use ksplat_kernel::rt::{Deterministic, End, EntityId, Machine, World};
+use ksplat_kernel::rt::{Deterministic, End, EntityId, EntitySpec, Machine, World};
 use ksplat_kernel::rules::Rules;
 use proptest::prelude::*;
 use std::sync::Mutex;
@@ -123,7 +123,7 @@ impl World for Replay {
 }
 
 fn replay(ops: Vec<Op>, dma: u32, normal: u32, pcp: Option<PcpSpec>) {
-    let mut m = machine(vec![task("T", 0)], Rules::default());
+    let mut m = machine(vec![EntitySpec::task("T", 0)], Rules::default());
     let none = Watermarks::default();
     let zone = |kind, pages| ZoneSpec {
         watermarks: Some(none),

@@ -2,12 +2,12 @@
 
 mod common;
 
-use common::{Dice, machine, task};
+use common::{Dice, machine};
 use ksplat_kernel::mm::{
     Bounds, Callbacks, Differences, Gfp, LruPage, LruSpec, MemcgSpec, Mm, MmSpec, PageFlags,
     Pressure, ShrinkerSpec, Watermarks, ZoneKind, ZoneSpec, memalloc_noio_save,
 };
-use ksplat_kernel::rt::{Deterministic, End, EntityId, Outcome, World};
+use ksplat_kernel::rt::{Deterministic, End, EntityId, EntitySpec, Outcome, World};
 use ksplat_kernel::rules::{FsReclaim, Rules};
 use ksplat_kernel::sync::{Completion, How, Irq, Lock, LockKind};
 
@@ -37,9 +37,9 @@ const T2: usize = 1;
 impl Seed {
     fn new(program: Program, rules: Rules) -> (ksplat_kernel::rt::Machine, Self) {
         let tasks = if matches!(program, A1 | A2) {
-            vec![task("T1", 0)]
+            vec![EntitySpec::task("T1", 0)]
         } else {
-            vec![task("T1", 0), task("T2", 1)]
+            vec![EntitySpec::task("T1", 0), EntitySpec::task("T2", 1)]
         };
         let mut m = machine(tasks, rules);
         let mm = Mm::new(&mut m, &memory(program));

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Dice, entity, machine, task};
+use common::{Dice, machine};
 use ksplat_kernel::mm::{
     Bounds, Callbacks, Gfp, LruPage, LruSpec, Mm, MmSpec, NoCallbacks, PageFlags, Pf, Pressure,
     ShrinkerSpec, Watermarks, ZoneKind, ZoneSpec,
@@ -52,7 +52,7 @@ impl<F: Sync, C: Fn(&Mm, Call, Gfp) -> u32 + Sync> Callbacks for Bodies<F, C> {
 }
 
 fn daemon(name: &str) -> EntitySpec {
-    entity(name, EntityKind::Daemon, 1)
+    EntitySpec::new(name, EntityKind::Daemon, 1)
 }
 
 fn zone(pages: u32, free: u32, min: u32) -> ZoneSpec {
@@ -111,7 +111,11 @@ fn alloc_and_free(mm: &Mm, cb: &dyn Callbacks, gfp: Gfp) {
 #[test]
 fn kswapd_reclaims_for_those_it_throttles() {
     let mut m = machine(
-        vec![task("T1", 0), task("T2", 0), daemon("kswapd0")],
+        vec![
+            EntitySpec::task("T1", 0),
+            EntitySpec::task("T2", 0),
+            daemon("kswapd0"),
+        ],
         Rules::default(),
     );
     let spec = MmSpec {
@@ -147,7 +151,7 @@ fn throttled_under_a_lock(fs_reclaim: FsReclaim) -> (usize, Vec<String>) {
         fs_reclaim,
         ..Rules::default()
     };
-    let mut m = machine(vec![task("T1", 0), daemon("kswapd0")], rules);
+    let mut m = machine(vec![EntitySpec::task("T1", 0), daemon("kswapd0")], rules);
     let spec = MmSpec {
         zones: vec![zone(16, 1, 4)],
         lru: vec![lru(1, PageFlags::DIRTY)],
@@ -207,7 +211,7 @@ fn a_worker_releases_with_flags_of_its_own() {
         delegate_release: DelegateRelease::Worker,
         ..Rules::default()
     };
-    let mut m = machine(vec![task("T1", 0), daemon("W")], rules);
+    let mut m = machine(vec![EntitySpec::task("T1", 0), daemon("W")], rules);
     let spec = MmSpec {
         zones: vec![zone(16, 4, 4)],
         lru: vec![lru(2, PageFlags::PRIVATE)],
@@ -266,7 +270,7 @@ fn nested(guard: bool) -> Outcome {
         guard_pf_memalloc_recursion: guard,
         ..Rules::default()
     };
-    let mut m = machine(vec![task("T1", 0)], rules);
+    let mut m = machine(vec![EntitySpec::task("T1", 0)], rules);
     let spec = MmSpec {
         zones: vec![zone(16, 0, 4)],
         lru: vec![lru(8, PageFlags::PRIVATE)],
@@ -292,7 +296,10 @@ fn without_the_memalloc_guard_reclaim_recurses_and_never_returns() {
 
 #[test]
 fn small_nofs_requests_try_for_ever() {
-    let mut m = machine(vec![task("T1", 0), task("T2", 1)], Rules::default());
+    let mut m = machine(
+        vec![EntitySpec::task("T1", 0), EntitySpec::task("T2", 1)],
+        Rules::default(),
+    );
     let spec = MmSpec {
         zones: vec![zone(16, 6, 4)],
         bounds: Bounds::MODEL,
@@ -332,7 +339,10 @@ fn forced_pressure_leads_through_every_path_and_back() {
         Pressure::NoProgress,
         Pressure::Maybe,
     ] {
-        let mut m = machine(vec![task("T1", 0), task("T2", 1)], Rules::default());
+        let mut m = machine(
+            vec![EntitySpec::task("T1", 0), EntitySpec::task("T2", 1)],
+            Rules::default(),
+        );
         let spec = MmSpec {
             zones: vec![zone(32, 16, 2)],
             lru: vec![lru(4, PageFlags::NONE)],

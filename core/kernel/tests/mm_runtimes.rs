@@ -3,13 +3,14 @@
 
 mod common;
 
-use common::{Dice, entity, machine, task};
+use common::{Dice, machine};
 use ksplat_kernel::mm::{
     Bounds, Callbacks, Gfp, LruPage, LruSpec, Mm, MmSpec, PageFlags, PcpSpec, Pressure,
     ShrinkerSpec, ZoneKind, ZoneSpec,
 };
 use ksplat_kernel::rt::{
-    Deterministic, EntityId, EntityKind, Machine, Outcome, StrategyScheduler, World, run_in_shuttle,
+    Deterministic, EntityId, EntityKind, EntitySpec, Machine, Outcome, StrategyScheduler, World,
+    run_in_shuttle,
 };
 use ksplat_kernel::rules::Rules;
 use std::sync::{Arc, Mutex};
@@ -49,10 +50,10 @@ impl Callbacks for Mixed {
 fn world() -> (Machine, Mixed) {
     let mut m = machine(
         vec![
-            task("T1", 0),
-            task("T2", 1),
-            task("T3", 0),
-            entity("kswapd0", EntityKind::Daemon, 1),
+            EntitySpec::task("T1", 0),
+            EntitySpec::task("T2", 1),
+            EntitySpec::task("T3", 0),
+            EntitySpec::new("kswapd0", EntityKind::Daemon, 1),
         ],
         Rules::default(),
     );

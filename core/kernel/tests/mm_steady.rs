@@ -2,12 +2,12 @@
 
 mod common;
 
-use common::{Dice, machine, task};
+use common::{Dice, machine};
 use ksplat_kernel::mm::{
     Bounds, Callbacks, Gfp, LruPage, LruSpec, Mm, MmSpec, PageFlags, PcpSpec, Pressure,
     ShrinkerSpec, ZoneKind, ZoneSpec,
 };
-use ksplat_kernel::rt::{Deterministic, End, EntityId, Machine, World};
+use ksplat_kernel::rt::{Deterministic, End, EntityId, EntitySpec, Machine, World};
 use ksplat_kernel::rules::Rules;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -61,7 +61,10 @@ impl Callbacks for Reclaims {
 
 #[test]
 fn warm_executions_take_nothing_from_the_heap() {
-    let mut m = machine(vec![task("T1", 0), task("T2", 1)], Rules::default());
+    let mut m = machine(
+        vec![EntitySpec::task("T1", 0), EntitySpec::task("T2", 1)],
+        Rules::default(),
+    );
     let spec = MmSpec {
         zones: vec![ZoneSpec::new(ZoneKind::Normal, 32)],
         pcp: Some(PcpSpec { high: 4, batch: 2 }),

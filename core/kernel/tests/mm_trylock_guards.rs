@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Dice, entity, machine, task};
+use common::{Dice, machine};
 use ksplat_kernel::mm::{
     Callbacks, Gfp, Mm, MmSpec, NoCallbacks, PcpSpec, Pressure, ZoneKind, ZoneSpec,
 };
@@ -57,9 +57,9 @@ fn the_lock_of_the_page_lists_is_only_tried() {
         };
         let irq = EntitySpec {
             times: 1,
-            ..entity("nic", EntityKind::HardIrq, 0)
+            ..EntitySpec::new("nic", EntityKind::HardIrq, 0)
         };
-        let mut m = machine(vec![task("T", 0), irq], rules);
+        let mut m = machine(vec![EntitySpec::task("T", 0), irq], rules);
         let pcp = PcpSpec { high: 4, batch: 2 };
         let w = Interrupted(Mm::new(&mut m, &memory(Some(pcp))));
         let stops = stops(&m, &w, |w| &w.0);
@@ -103,7 +103,10 @@ fn the_lock_of_the_oom_killer_is_only_tried() {
             guard_oom_trylock,
             ..Rules::default()
         };
-        let mut m = machine(vec![task("T0", 0), task("T1", 1)], rules);
+        let mut m = machine(
+            vec![EntitySpec::task("T0", 0), EntitySpec::task("T1", 1)],
+            rules,
+        );
         let mm = Mm::new(&mut m, &memory(None));
         let lock = Lock::new(&mut m, LockKind::Mutex, "L", None);
         let w = OutOfMemory(mm, lock);

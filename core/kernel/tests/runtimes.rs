@@ -1,8 +1,8 @@
 //! One small world on all three runtimes.
 
 use ksplat_kernel::rt::{
-    CpuId, Decision, Deterministic, End, EntityId, EntityKind, EntitySpec, Machine, MachineSpec,
-    Outcome, StopKind, Strategy, StrategyScheduler, World, run_in_shuttle, run_on_threads,
+    Decision, Deterministic, End, EntityId, EntityKind, EntitySpec, Machine, MachineSpec, Outcome,
+    StopKind, Strategy, StrategyScheduler, World, run_in_shuttle, run_on_threads,
 };
 use ksplat_kernel::rules::Rules;
 use ksplat_kernel::sync::{How, Irq, Lock, LockKind};
@@ -45,17 +45,6 @@ impl World for Abba {
     }
 }
 
-fn task(name: &str, cpu: u8) -> EntitySpec {
-    EntitySpec {
-        name: name.into(),
-        cpu: CpuId(cpu),
-        kind: EntityKind::Task,
-        prio: 0,
-        pf: 0,
-        times: 0,
-    }
-}
-
 fn machine(entities: Vec<EntitySpec>) -> Machine {
     Machine::new(&MachineSpec {
         cpus: 2,
@@ -68,7 +57,7 @@ fn machine(entities: Vec<EntitySpec>) -> Machine {
 fn abba(kind: LockKind, order: Vec<[usize; 2]>) -> (Machine, Abba) {
     let mut m = machine(
         (0..order.len())
-            .map(|i| task(&format!("T{i}"), i as u8 % 2))
+            .map(|i| EntitySpec::task(format!("T{i}"), i as u8 % 2))
             .collect(),
     );
     let locks = ["A", "B"].map(|n| Lock::new(&mut m, kind, n, None));
@@ -244,7 +233,7 @@ fn os_threads_complete_and_stop() {
             let _ = self.0.lock(How::default());
         }
     }
-    let mut m = machine(vec![task("T", 0)]);
+    let mut m = machine(vec![EntitySpec::task("T", 0)]);
     let w = SelfWait(Lock::new(&mut m, LockKind::Mutex, "A", None));
     let stop = run_on_threads(&m, &w, 1).stop.expect("waits for itself");
     assert_eq!((stop.kind, stop.stuck), (StopKind::Deadlock, 1));
@@ -274,9 +263,9 @@ fn an_interrupt_borrows_its_cpu() {
         let handler = EntitySpec {
             kind: EntityKind::HardIrq,
             times: 1,
-            ..task("irq", 0)
+            ..EntitySpec::task("irq", 0)
         };
-        let mut m = machine(vec![task("T", 0), handler]);
+        let mut m = machine(vec![EntitySpec::task("T", 0), handler]);
         let w = IrqDeadlock(Lock::new(&mut m, LockKind::Spin, "A", None), irq);
         let (mut det, mut dice) = (Deterministic::new(), Dice(11));
         let outcomes: Vec<_> = (0..100).map(|_| det.run(&m, &w, &mut dice)).collect();

@@ -2,10 +2,11 @@
 
 mod common;
 
-use common::{Dice, entity, machine, task};
+use common::{Dice, machine};
 use ksplat_kernel::mm::{Bounds, Callbacks, LruSpec, Mm, MmSpec, PageFlags, ZoneKind, ZoneSpec};
 use ksplat_kernel::rt::{
-    Deterministic, End, EntityId, EntityKind, Machine, Outcome, StopKind, World, current,
+    Deterministic, End, EntityId, EntityKind, EntitySpec, Machine, Outcome, StopKind, World,
+    current,
 };
 use ksplat_kernel::rules::Rules;
 use ksplat_kernel::writeback::io::{
@@ -27,9 +28,9 @@ struct Bench {
 impl Bench {
     fn new(depth: u32, bodies: [fn(&Bench); 2]) -> (Machine, Self) {
         let entities = vec![
-            task("writer", 0),
-            task("other", 1),
-            entity("irq/disk", EntityKind::HardIrq, 1),
+            EntitySpec::task("writer", 0),
+            EntitySpec::task("other", 1),
+            EntitySpec::new("irq/disk", EntityKind::HardIrq, 1),
         ];
         let mut m = machine(entities, Rules::default());
         let zone = ZoneSpec {

@@ -80,6 +80,8 @@ mod sync;
 mod table;
 mod task;
 mod usage;
+#[cfg(all(feature = "lock_api", not(loom)))]
+pub mod wrapper;
 
 pub use engine::{Config, Limits, Lockdep, Mode};
 pub use graph::Deps;

@@ -3,8 +3,7 @@
 
 use super::programs::Program;
 use ksplat_kernel::rt::{
-    CpuId, EntityId, EntityKind, EntitySpec, IrqFlags, Machine, MachineSpec, OpKind, ResId,
-    ResKind, World, current,
+    EntityId, EntitySpec, IrqFlags, Machine, MachineSpec, OpKind, ResId, ResKind, World, current,
 };
 use ksplat_kernel::rules::Rules;
 use ksplat_kernel::sync::{How, Irq, Lock, LockKind};
@@ -25,15 +24,8 @@ impl World for Sct {
 
 impl Sct {
     pub(crate) fn new(program: &'static Program) -> (Machine, Self) {
-        let task = |i: usize| EntitySpec {
-            name: format!("T{i}"),
-            // Tasks of one CPU preempt each other anywhere: as good as a CPU each, of which there are fewer.
-            cpu: CpuId((i % 16) as u8),
-            kind: EntityKind::Task,
-            prio: 0,
-            pf: 0,
-            times: 0,
-        };
+        // Tasks of one CPU preempt each other anywhere: as good as a CPU each, of which there are fewer.
+        let task = |i: usize| EntitySpec::task(format!("T{i}"), (i % 16) as u8);
         let rules = Rules {
             lockdep: false,
             ..Rules::default()

@@ -5,8 +5,7 @@
 
 use ksplat_kernel::mm::{Bounds, Gfp, Mm, MmSpec, NoCallbacks, Page, Pressure, ZoneKind, ZoneSpec};
 use ksplat_kernel::rt::{
-    CpuId, Deterministic, End, EntityId, EntityKind, EntitySpec, Machine, MachineSpec, Undisturbed,
-    World,
+    Deterministic, End, EntityId, EntitySpec, Machine, MachineSpec, Undisturbed, World,
 };
 use ksplat_kernel::rules::Rules;
 use std::cell::RefCell;
@@ -54,14 +53,7 @@ impl PageAlloc {
     /// An allocator of 64 frames without per-CPU lists.
     #[must_use]
     pub fn new() -> Self {
-        let task = EntitySpec {
-            name: "task".into(),
-            cpu: CpuId(0),
-            kind: EntityKind::Task,
-            prio: 0,
-            pf: 0,
-            times: 0,
-        };
+        let task = EntitySpec::task("task", 0);
         let rules = Rules {
             lockdep: false,
             ..Rules::default()

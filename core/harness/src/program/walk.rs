@@ -4,125 +4,78 @@ use super::block::Block;
 use super::cond::{Atom, Cond};
 use super::op::{Op, Stmt, Var};
 
+/// The blocks of an operation, of which there are at most two. A macro, since no function takes `&` and `&mut` alike; every
+/// operation is named, so that a new one is not forgotten.
+macro_rules! blocks {
+    ($op:expr, $borrowed:ident) => {{
+        let (first, second) = match $op {
+            Op::Lock(_, block) => (block.$borrowed(), None),
+            Op::Trylock {
+                then, otherwise, ..
+            }
+            | Op::If {
+                then, otherwise, ..
+            } => (Some(then), Some(otherwise)),
+            Op::Scope(_, block)
+            | Op::While(_, block)
+            | Op::Loop(_, block)
+            | Op::Serve(_, block)
+            | Op::PageStat(_, block)
+            | Op::WbStat(_, block)
+            | Op::Invalidate(_, block) => (Some(block), None),
+            Op::Do(_)
+            | Op::Unlock { .. }
+            | Op::Downgrade(_)
+            | Op::Map(..)
+            | Op::Population(..)
+            | Op::Call(_)
+            | Op::Assert(_)
+            | Op::Alloc { .. }
+            | Op::Free(_)
+            | Op::MightAlloc(_)
+            | Op::Reclaim(..)
+            | Op::Charge { .. }
+            | Op::Uncharge { .. }
+            | Op::Set(..)
+            | Op::Count(..)
+            | Op::Complete { .. }
+            | Op::WaitFor { .. }
+            | Op::WaitEvent { .. }
+            | Op::WakeUp { .. }
+            | Op::SpinUntil(_)
+            | Op::Work(..)
+            | Op::FlushWorkqueue(_)
+            | Op::Timer(..)
+            | Op::RaiseIrq(_)
+            | Op::RaiseSoftirq(_)
+            | Op::CallRcu(_)
+            | Op::SynchronizeSrcu(_)
+            | Op::Page(..)
+            | Op::MapPage(..)
+            | Op::BioAddPage(..)
+            | Op::Batch(..)
+            | Op::Mapping(..)
+            | Op::SwitchWb(..)
+            | Op::Memcg(..)
+            | Op::Mm(..)
+            | Op::Hotplug { .. }
+            | Op::Copy { .. }
+            | Op::MovePage(..)
+            | Op::OfflineMemcg { .. } => (None, None),
+        };
+        first.into_iter().chain(second)
+    }};
+}
+
 impl Op {
     /// The blocks of this operation, in the order of the text.
     pub fn blocks(&self) -> impl Iterator<Item = &Block> {
-        let (first, second) = match self {
-            Self::Lock(_, block) => (block.as_ref(), None),
-            Self::Trylock {
-                then, otherwise, ..
-            }
-            | Self::If {
-                then, otherwise, ..
-            } => (Some(then), Some(otherwise)),
-            Self::Scope(_, block)
-            | Self::While(_, block)
-            | Self::Loop(_, block)
-            | Self::Serve(_, block)
-            | Self::PageStat(_, block)
-            | Self::WbStat(_, block)
-            | Self::Invalidate(_, block) => (Some(block), None),
-            Self::Do(_)
-            | Self::Unlock { .. }
-            | Self::Downgrade(_)
-            | Self::Map(..)
-            | Self::Population(..)
-            | Self::Call(_)
-            | Self::Assert(_)
-            | Self::Alloc { .. }
-            | Self::Free(_)
-            | Self::MightAlloc(_)
-            | Self::Reclaim(..)
-            | Self::Charge { .. }
-            | Self::Uncharge { .. }
-            | Self::Set(..)
-            | Self::Count(..)
-            | Self::Complete { .. }
-            | Self::WaitFor { .. }
-            | Self::WaitEvent { .. }
-            | Self::WakeUp { .. }
-            | Self::SpinUntil(_)
-            | Self::Work(..)
-            | Self::FlushWorkqueue(_)
-            | Self::Timer(..)
-            | Self::RaiseIrq(_)
-            | Self::RaiseSoftirq(_)
-            | Self::CallRcu(_)
-            | Self::SynchronizeSrcu(_)
-            | Self::Page(..)
-            | Self::MapPage(..)
-            | Self::BioAddPage(..)
-            | Self::Batch(..)
-            | Self::Mapping(..)
-            | Self::SwitchWb(..)
-            | Self::Memcg(..)
-            | Self::Mm(..)
-            | Self::Hotplug { .. }
-            | Self::Copy { .. }
-            | Self::MovePage(..)
-            | Self::OfflineMemcg { .. } => (None, None),
-        };
-        first.into_iter().chain(second)
+        blocks!(self, as_ref)
     }
 
     /// The blocks of this operation, to change.
     pub fn blocks_mut(&mut self) -> impl Iterator<Item = &mut Block> {
-        let (first, second) = match self {
-            Self::Lock(_, block) => (block.as_mut(), None),
-            Self::Trylock {
-                then, otherwise, ..
-            }
-            | Self::If {
-                then, otherwise, ..
-            } => (Some(then), Some(otherwise)),
-            Self::Scope(_, block)
-            | Self::While(_, block)
-            | Self::Loop(_, block)
-            | Self::Serve(_, block)
-            | Self::PageStat(_, block)
-            | Self::WbStat(_, block)
-            | Self::Invalidate(_, block) => (Some(block), None),
-            Self::Do(_)
-            | Self::Unlock { .. }
-            | Self::Downgrade(_)
-            | Self::Map(..)
-            | Self::Population(..)
-            | Self::Call(_)
-            | Self::Assert(_)
-            | Self::Alloc { .. }
-            | Self::Free(_)
-            | Self::MightAlloc(_)
-            | Self::Reclaim(..)
-            | Self::Charge { .. }
-            | Self::Uncharge { .. }
-            | Self::Set(..)
-            | Self::Count(..)
-            | Self::Complete { .. }
-            | Self::WaitFor { .. }
-            | Self::WaitEvent { .. }
-            | Self::WakeUp { .. }
-            | Self::SpinUntil(_)
-            | Self::Work(..)
-            | Self::FlushWorkqueue(_)
-            | Self::Timer(..)
-            | Self::RaiseIrq(_)
-            | Self::RaiseSoftirq(_)
-            | Self::CallRcu(_)
-            | Self::SynchronizeSrcu(_)
-            | Self::Page(..)
-            | Self::MapPage(..)
-            | Self::BioAddPage(..)
-            | Self::Batch(..)
-            | Self::Mapping(..)
-            | Self::SwitchWb(..)
-            | Self::Memcg(..)
-            | Self::Mm(..)
-            | Self::Hotplug { .. }
-            | Self::Copy { .. }
-            | Self::MovePage(..)
-            | Self::OfflineMemcg { .. } => (None, None),
-        };
-        first.into_iter().chain(second)
+        blocks!(self, as_mut)
     }
 
     /// The condition of this operation.

@@ -86,7 +86,7 @@ impl Roles {
                 EntitySpec {
                     prio: task.prio,
                     pf,
-                    ..spec(&task.name.to_string(), task.cpu, kind)
+                    ..EntitySpec::new(task.name.to_string(), kind, task.cpu)
                 },
             );
         }
@@ -95,7 +95,7 @@ impl Roles {
             let spec = EntitySpec {
                 times: u16::from(irq.times),
                 prio: 50,
-                ..spec(&irq.name.to_string(), irq.cpu, EntityKind::HardIrq)
+                ..EntitySpec::new(irq.name.to_string(), EntityKind::HardIrq, irq.cpu)
             };
             roles.add(Role::Irq(i), spec);
         }
@@ -108,7 +108,7 @@ impl Roles {
                     Role::Worker { queue },
                     EntitySpec {
                         pf: Pf::KTHREAD.bits(),
-                        ..spec(&name, cpu, EntityKind::Daemon)
+                        ..EntitySpec::new(&name, EntityKind::Daemon, cpu)
                     },
                 );
             }
@@ -122,7 +122,7 @@ impl Roles {
                 Role::Kswapd,
                 EntitySpec {
                     pf: Pf::KTHREAD.bits(),
-                    ..spec("kswapd0", cpu, EntityKind::Daemon)
+                    ..EntitySpec::new("kswapd0", EntityKind::Daemon, cpu)
                 },
             );
         }
@@ -131,7 +131,7 @@ impl Roles {
                 Role::WbSwitch,
                 EntitySpec {
                     pf: Pf::KTHREAD.bits(),
-                    ..spec("inode_switch_wbs", cpus - 1, EntityKind::Daemon)
+                    ..EntitySpec::new("inode_switch_wbs", EntityKind::Daemon, cpus - 1)
                 },
             );
         }
@@ -140,7 +140,7 @@ impl Roles {
                 Role::ReleaseWorker,
                 EntitySpec {
                     pf: Pf::KTHREAD.bits(),
-                    ..spec("kworker/release", 0, EntityKind::Daemon)
+                    ..EntitySpec::new("kworker/release", EntityKind::Daemon, 0)
                 },
             );
         }
@@ -156,7 +156,7 @@ impl Roles {
         {
             let spec = EntitySpec {
                 pf: Pf::KTHREAD.bits() | Pf::MEMALLOC.bits(),
-                ..spec(&format!("{}/rescuer", q.name), 0, EntityKind::Daemon)
+                ..EntitySpec::new(format!("{}/rescuer", q.name), EntityKind::Daemon, 0)
             };
             self.add(Role::Rescuer { queue }, spec);
         }
@@ -171,7 +171,7 @@ impl Roles {
             let busy = self.specs.iter().any(|s| s.cpu == CpuId(cpu));
             let timers = program.timers.iter().any(|t| t.cpu == cpu);
             if timers || raises && busy {
-                let spec = spec(&format!("softirq/{cpu}"), cpu, EntityKind::SoftIrq);
+                let spec = EntitySpec::new(format!("softirq/{cpu}"), EntityKind::SoftIrq, cpu);
                 self.add(Role::Softirq { cpu }, spec);
             }
         }
@@ -189,7 +189,7 @@ impl Roles {
         if rules.preempt_rt || rules.printk == Printk::Threaded {
             let spec = EntitySpec {
                 pf: Pf::KTHREAD.bits(),
-                ..spec("pr/console", 0, EntityKind::Daemon)
+                ..EntitySpec::new("pr/console", EntityKind::Daemon, 0)
             };
             return self.add(Role::Printer, spec);
         }
@@ -206,7 +206,7 @@ impl Roles {
         }
         let used: BTreeSet<u8> = self.specs.iter().map(|e| e.cpu.0).collect();
         for cpu in used {
-            let spec = spec(&format!("irq_work/{cpu}"), cpu, EntityKind::HardIrq);
+            let spec = EntitySpec::new(format!("irq_work/{cpu}"), EntityKind::HardIrq, cpu);
             self.add(Role::IrqWork { cpu }, spec);
         }
     }
@@ -221,7 +221,7 @@ impl Roles {
             let spec = EntitySpec {
                 times: u16::from(busy),
                 prio: 50,
-                ..spec(&format!("irq/{}", d.name), cpu, EntityKind::HardIrq)
+                ..EntitySpec::new(format!("irq/{}", d.name), EntityKind::HardIrq, cpu)
             };
             self.add(Role::Device { device }, spec);
         }
@@ -229,7 +229,7 @@ impl Roles {
             let cpu = program.machine.cpus.max(1) - 1;
             let spec = EntitySpec {
                 pf: Pf::KTHREAD.bits(),
-                ..spec("kworker/flush", cpu, EntityKind::Daemon)
+                ..EntitySpec::new("kworker/flush", EntityKind::Daemon, cpu)
             };
             self.add(Role::Flusher, spec);
         }
@@ -292,15 +292,4 @@ pub(super) fn mentions(program: &Program, wanted: impl Fn(&Op) -> bool) -> bool 
         body.block.walk(&mut |stmt| found |= wanted(&stmt.op));
     }
     found
-}
-
-fn spec(name: &str, cpu: u8, kind: EntityKind) -> EntitySpec {
-    EntitySpec {
-        name: name.to_owned(),
-        cpu: CpuId(cpu),
-        kind,
-        prio: 0,
-        pf: 0,
-        times: 0,
-    }
 }

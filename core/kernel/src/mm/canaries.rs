@@ -1,9 +1,7 @@
 //! Planted bugs that the invariants must find: silence means something only if they are not silent here.
 
 use super::*;
-use crate::rt::{
-    CpuId, Deterministic, EntityKind, EntitySpec, MachineSpec, Undisturbed, World, current,
-};
+use crate::rt::{Deterministic, EntityKind, EntitySpec, MachineSpec, Undisturbed, World, current};
 use crate::rules::Rules;
 use crate::sync::Irq;
 
@@ -165,19 +163,11 @@ impl World for Canary {
 
 /// The kinds of broken invariants that a bug leads to, while it runs and at rest.
 fn found(bug: Bug) -> Vec<&'static str> {
-    let entity = |name: &str, kind| EntitySpec {
-        name: name.into(),
-        cpu: CpuId(0),
-        kind,
-        prio: 0,
-        pf: 0,
-        times: 0,
-    };
     let mut m = Machine::new(&MachineSpec {
         cpus: 1,
         entities: vec![
-            entity("T", EntityKind::Task),
-            entity("kswapd0", EntityKind::Daemon),
+            EntitySpec::new("T", EntityKind::Task, 0),
+            EntitySpec::new("kswapd0", EntityKind::Daemon, 0),
         ],
         rules: Rules::default(),
         max_steps: 10_000,

@@ -139,14 +139,12 @@ impl Mm {
     /// and memory that comes free meanwhile does not (the pool is what such waits count on).
     fn wait_for_element(&self, p: &Mempool) {
         let e = current();
-        e.start_looking();
-        while p.left.load(SeqCst) == 0 {
-            e.block(Wait {
-                res: p.res,
-                how: WaitHow::Sleep,
-                needs: Needs::Enders,
-            });
-        }
+        let wait = Wait {
+            res: p.res,
+            how: WaitHow::Sleep,
+            needs: Needs::Enders,
+        };
+        e.wait_until(wait, || p.left.load(SeqCst) != 0);
     }
 
     /// `mempool_free()`: refills the reserve first.

@@ -258,13 +258,11 @@ impl Mm {
             map.touch();
         }
         e.point(OpKind::Wait, s.invalidating);
-        e.start_looking();
-        while s.inside() != 0 {
-            e.block(Wait {
-                res: s.invalidating,
-                how: WaitHow::Sleep,
-                needs: Needs::Enders,
-            });
-        }
+        let wait = Wait {
+            res: s.invalidating,
+            how: WaitHow::Sleep,
+            needs: Needs::Enders,
+        };
+        e.wait_until(wait, || s.inside() == 0);
     }
 }

@@ -53,14 +53,12 @@ impl Mm {
         let (e, res) = (current(), self.page_writeback[page]);
         e.might_sleep();
         e.point(OpKind::Wait, res);
-        e.start_looking();
-        while self.page_has(page, PageFlags::WRITEBACK) {
-            e.block(Wait {
-                res,
-                how: WaitHow::Sleep,
-                needs: Needs::Enders,
-            });
-        }
+        let wait = Wait {
+            res,
+            how: WaitHow::Sleep,
+            needs: Needs::Enders,
+        };
+        e.wait_until(wait, || !self.page_has(page, PageFlags::WRITEBACK));
         record(EventKind::Wake, || {
             format!("{} is clear", e.machine().resource(res).name())
         });

@@ -47,6 +47,27 @@ pub struct EntitySpec {
     pub times: u16,
 }
 
+impl EntitySpec {
+    /// One without priority or PF flags; as an interrupt it never fires by itself.
+    #[must_use]
+    pub fn new(name: impl Into<String>, kind: EntityKind, cpu: u8) -> Self {
+        Self {
+            name: name.into(),
+            cpu: CpuId(cpu),
+            kind,
+            prio: 0,
+            pf: 0,
+            times: 0,
+        }
+    }
+
+    /// A task, see [`Self::new`].
+    #[must_use]
+    pub fn task(name: impl Into<String>, cpu: u8) -> Self {
+        Self::new(name, EntityKind::Task, cpu)
+    }
+}
+
 /// What an entity waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait {

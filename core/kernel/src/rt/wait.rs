@@ -33,6 +33,30 @@ impl Entity {
         m.resource(wait.res).waiters.remove(self.bit);
     }
 
+    /// Waits, by [`Self::block`], until `condition` holds.
+    pub fn wait_until(&self, wait: Wait, mut condition: impl FnMut() -> bool) {
+        self.start_looking();
+        while !condition() {
+            self.block(wait);
+        }
+    }
+
+    /// Sleeps until `awaited` names nobody: all whom it names have to get further.
+    pub fn sleep_until_none(&self, res: ResId, awaited: impl Fn() -> EntitySet) {
+        self.start_looking();
+        loop {
+            let on = awaited();
+            if on == 0 {
+                return;
+            }
+            self.block(Wait {
+                res,
+                how: WaitHow::Sleep,
+                needs: Needs::All(on),
+            });
+        }
+    }
+
     /// The wait itself, for callers that manage the resource's waiter sets.
     pub(crate) fn wait_now(&self, wait: Wait) {
         let m = self.machine();

@@ -2,8 +2,8 @@
 
 use super::Rcu;
 use crate::rt::{
-    CpuId, Decision, Deterministic, EntityId, EntityKind, EntitySpec, Machine, MachineSpec, OpKind,
-    ResId, Strategy, World, current,
+    Decision, Deterministic, EntityId, EntityKind, EntitySpec, Machine, MachineSpec, OpKind, ResId,
+    Strategy, World, current,
 };
 use crate::rules::Rules;
 use std::sync::atomic::Ordering::SeqCst;
@@ -82,20 +82,12 @@ impl Strategy for ReaderFirst {
 }
 
 fn found(bug: Bug) -> Vec<&'static str> {
-    let entity = |name: &str, cpu, kind| EntitySpec {
-        name: name.into(),
-        cpu: CpuId(cpu),
-        kind,
-        prio: 0,
-        pf: 0,
-        times: 0,
-    };
     let mut m = Machine::new(&MachineSpec {
         cpus: 2,
         entities: vec![
-            entity("reader", 0, EntityKind::Task),
-            entity("updater", 1, EntityKind::Task),
-            entity("irq", 1, EntityKind::HardIrq),
+            EntitySpec::new("reader", EntityKind::Task, 0),
+            EntitySpec::new("updater", EntityKind::Task, 1),
+            EntitySpec::new("irq", EntityKind::HardIrq, 1),
         ],
         rules: Rules::default(),
         max_steps: 1_000,

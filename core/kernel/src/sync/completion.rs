@@ -78,14 +78,12 @@ impl Completion {
                 e.machine().resource(self.res).name()
             )
         });
-        e.start_looking();
-        while !self.try_take() {
-            e.block(Wait {
-                res: self.res,
-                how,
-                needs: Needs::Enders,
-            });
-        }
+        let wait = Wait {
+            res: self.res,
+            how,
+            needs: Needs::Enders,
+        };
+        e.wait_until(wait, || self.try_take());
     }
 
     /// `try_wait_for_completion()`.

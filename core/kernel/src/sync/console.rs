@@ -196,14 +196,12 @@ impl Consoles {
         }
         let flags = e.local_irq_save();
         self.owner.acquire(Read::Exclusive);
-        e.start_looking();
-        while r.holders() & others != 0 {
-            e.block(Wait {
-                res: self.writing,
-                how: WaitHow::Spin,
-                needs: Needs::Holders,
-            });
-        }
+        let wait = Wait {
+            res: self.writing,
+            how: WaitHow::Spin,
+            needs: Needs::Holders,
+        };
+        e.wait_until(wait, || r.holders() & others == 0);
         self.owner.release();
         self.spinner.store(0, SeqCst);
         e.local_irq_restore(flags);

@@ -4,8 +4,8 @@ use super::late::Late;
 use crate::lockdep_events as lockdep;
 use crate::rt::set::{AtomicSet, sets};
 use crate::rt::{
-    CpuId, Entity, EntityId, EntitySet, EventKind, Machine, Needs, OpKind, ResId, ResKind, Wait,
-    WaitHow, current, members, record,
+    CpuId, Entity, EntityId, EntitySet, EventKind, Machine, OpKind, ResId, ResKind, current,
+    members, record,
 };
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -167,18 +167,8 @@ impl Rcu {
                 format!("{}: synchronize_rcu inside its own read section", e.name())
             });
         }
-        e.start_looking();
-        loop {
-            let older = awaited.load(SeqCst);
-            if older == 0 {
-                return self.audit_grace_period(&e, before);
-            }
-            e.block(Wait {
-                res: self.res,
-                how: WaitHow::Sleep,
-                needs: Needs::All(older),
-            });
-        }
+        e.sleep_until_none(self.res, || awaited.load(SeqCst));
+        self.audit_grace_period(&e, before);
     }
 
     /// Invariant 18: at the end of a grace period nobody is in a read section that began before it did.
@@ -264,18 +254,7 @@ impl Rcu {
         e.point(OpKind::Wait, self.res);
         record(EventKind::Block, || "rcu_barrier".to_owned());
         let last = self.callbacks().total;
-        e.start_looking();
-        loop {
-            let on = self.barrier_needs(e.machine(), last);
-            if on == 0 {
-                return;
-            }
-            e.block(Wait {
-                res: self.res,
-                how: WaitHow::Sleep,
-                needs: Needs::All(on),
-            });
-        }
+        e.sleep_until_none(self.res, || self.barrier_needs(e.machine(), last));
     }
 
     /// Who has to get further before the callbacks up to number `last` have run.

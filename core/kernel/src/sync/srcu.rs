@@ -3,9 +3,7 @@
 use super::word::SHARED;
 use crate::lockdep_events::{self as lockdep, Acquire, Map};
 use crate::rt::set::{AtomicSet, sets};
-use crate::rt::{
-    EventKind, Machine, Needs, OpKind, ResId, ResKind, Wait, WaitHow, current, record,
-};
+use crate::rt::{EventKind, Machine, OpKind, ResId, ResKind, current, record};
 use crate::rt::{Fact, fact};
 use ksplat_lockdep::{Key, Read};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -111,17 +109,6 @@ impl Srcu {
         });
         let awaited = &self.awaited[e.id().index()];
         awaited.store(self.readers.load(SeqCst), SeqCst);
-        e.start_looking();
-        loop {
-            let older = awaited.load(SeqCst);
-            if older == 0 {
-                return;
-            }
-            e.block(Wait {
-                res: self.res,
-                how: WaitHow::Sleep,
-                needs: Needs::All(older),
-            });
-        }
+        e.sleep_until_none(self.res, || awaited.load(SeqCst));
     }
 }

@@ -27,20 +27,14 @@ impl WaitQueue {
     }
 
     /// `wait_event()`: returns when `condition` holds. `needs` says who can make it so.
-    pub fn wait_event(&self, how: WaitHow, needs: Needs, mut condition: impl FnMut() -> bool) {
+    pub fn wait_event(&self, how: WaitHow, needs: Needs, condition: impl FnMut() -> bool) {
         let e = current();
         if how != WaitHow::Spin {
             e.might_sleep();
         }
         e.point(OpKind::Wait, self.res);
-        e.start_looking();
-        while !condition() {
-            e.block(Wait {
-                res: self.res,
-                how,
-                needs,
-            });
-        }
+        let res = self.res;
+        e.wait_until(Wait { res, how, needs }, condition);
     }
 
     /// `wake_up()`: what waiters look at has changed.

@@ -7,8 +7,7 @@ use super::inode_sync::List;
 use super::page_events::Tag;
 use crate::mm::{Bounds, LruSpec, MemcgSpec, Mm, MmSpec, PageFlags, ZoneKind, ZoneSpec};
 use crate::rt::{
-    CpuId, Deterministic, EntityId, EntityKind, EntitySpec, Machine, MachineSpec, Undisturbed,
-    World, current,
+    Deterministic, EntityId, EntitySpec, Machine, MachineSpec, Undisturbed, World, current,
 };
 use crate::rules::{Cgroup, Rules};
 use crate::sync::Rcu;
@@ -112,14 +111,7 @@ impl World for Canary {
 fn found(bug: Bug) -> Vec<&'static str> {
     let mut m = Machine::new(&MachineSpec {
         cpus: 1,
-        entities: vec![EntitySpec {
-            name: "T".into(),
-            cpu: CpuId(0),
-            kind: EntityKind::Task,
-            prio: 0,
-            pf: 0,
-            times: 0,
-        }],
+        entities: vec![EntitySpec::task("T", 0)],
         rules: Rules {
             cgroup: Cgroup::V2,
             ..Rules::default()

@@ -7,7 +7,7 @@
 
 use super::accounting::{Accounting, Inode};
 use crate::mm::Mm;
-use crate::rt::{EventKind, Needs, Wait, WaitHow, current, record};
+use crate::rt::{EventKind, current, record};
 use crate::sync::{How, Irq};
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -92,18 +92,7 @@ impl Accounting {
         let (e, i) = (current(), &self.inodes[inode]);
         e.might_sleep();
         e.point(crate::rt::OpKind::Wait, i.sync_res);
-        e.start_looking();
-        loop {
-            let writer = i.sync.load(SeqCst);
-            if writer == 0 {
-                return;
-            }
-            e.block(Wait {
-                res: i.sync_res,
-                how: WaitHow::Sleep,
-                needs: Needs::All(writer),
-            });
-        }
+        e.sleep_until_none(i.sync_res, || i.sync.load(SeqCst));
     }
 
     /// Runs `change` under the `list_lock` of the inode's wb, if it has one, and its `i_lock`.

@@ -1,9 +1,6 @@
 //! What the tests of memory management share: seeded decisions and small machines.
-#![allow(dead_code, reason = "each test uses its own part")]
 
-use ksplat_kernel::rt::{
-    CpuId, Decision, EntityId, EntityKind, EntitySpec, Machine, MachineSpec, Strategy,
-};
+use ksplat_kernel::rt::{Decision, EntityId, EntitySpec, Machine, MachineSpec, Strategy};
 use ksplat_kernel::rules::Rules;
 
 /// Splitmix: decisions from a seed.
@@ -31,21 +28,6 @@ impl Strategy for Dice {
     fn choose(&mut self, n: u32) -> u32 {
         self.below(n)
     }
-}
-
-pub fn entity(name: &str, kind: EntityKind, cpu: u8) -> EntitySpec {
-    EntitySpec {
-        name: name.into(),
-        cpu: CpuId(cpu),
-        kind,
-        prio: 0,
-        pf: 0,
-        times: 0,
-    }
-}
-
-pub fn task(name: &str, cpu: u8) -> EntitySpec {
-    entity(name, EntityKind::Task, cpu)
 }
 
 pub fn machine(entities: Vec<EntitySpec>, rules: Rules) -> Machine {

@@ -4,8 +4,7 @@ use ksplat_kernel::mm::{
     Broken, Gfp, Mm, MmSpec, NoCallbacks, Page, PcpSpec, Pressure, ZoneKind, ZoneSpec,
 };
 use ksplat_kernel::rt::{
-    CpuId, End, EntityId, EntityKind, EntitySpec, Machine, MachineSpec, World, current,
-    run_on_threads,
+    End, EntityId, EntitySpec, Machine, MachineSpec, World, current, run_on_threads,
 };
 use ksplat_kernel::rules::Rules;
 use parking_lot::Mutex;
@@ -56,14 +55,7 @@ impl Report {
 
 /// Runs `threads` tasks, each on its own CPU, for that long.
 pub fn run(threads: u8, time: Duration, lockdep: bool, seed: u64) -> Report {
-    let entities = (0..threads).map(|cpu| EntitySpec {
-        name: format!("T{cpu}"),
-        cpu: CpuId(cpu),
-        kind: EntityKind::Task,
-        prio: 0,
-        pf: 0,
-        times: 0,
-    });
+    let entities = (0..threads).map(|cpu| EntitySpec::task(format!("T{cpu}"), cpu));
     let mut m = Machine::new(&MachineSpec {
         cpus: threads,
         entities: entities.collect(),

@@ -1,6 +1,6 @@
 //! What is measured: sixteen locks behind one interface.
 
-use crate::wrapper::LockdepMutex;
+use ksplat_lockdep::wrapper::LockdepMutex;
 use ksplat_lockdep::{Acquire, Config, KeyInfo, LockMap, Lockdep, Outcome, TaskState, WaitType};
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -100,7 +100,7 @@ impl Contender for Wrapped {
 
     fn new(sets: usize) -> Self {
         let classes: Vec<_> = (0..LOCKS)
-            .map(|n| crate::wrapper::Class::new(&format!("lock {n}"), WaitType::Sleep))
+            .map(|n| ksplat_lockdep::wrapper::Class::new(&format!("lock {n}"), WaitType::Sleep))
             .collect();
         let set = |_| {
             classes

@@ -7,9 +7,6 @@
 //! the median counts. `quick` as an argument shortens it all.
 
 mod contenders;
-#[path = "../../examples/parking_lot/wrapper.rs"]
-#[allow(dead_code, reason = "the example uses more of it")]
-mod wrapper;
 
 use contenders::{
     Contender, DeadlockDetection, Engine, LOCKS, NoDeadlocks, ParkingLot, Std, TracingParkingLot,

@@ -24,14 +24,12 @@ impl Writeback {
             "balance_dirty_pages: over the limit, starts writeback and waits".to_owned()
         });
         fs.wakeup_flusher(mapping);
-        e.start_looking();
-        while !self.below_limit(mm, mapping) {
-            e.block(Wait {
-                res: self.throttle,
-                how: WaitHow::Sleep,
-                needs: Needs::Anyone,
-            });
-        }
+        let wait = Wait {
+            res: self.throttle,
+            how: WaitHow::Sleep,
+            needs: Needs::Anyone,
+        };
+        e.wait_until(wait, || self.below_limit(mm, mapping));
     }
 
     fn below_limit(&self, mm: &Mm, mapping: usize) -> bool {

@@ -197,14 +197,12 @@ impl Writeback {
         let (e, done) = (current(), self.batches[batch].done);
         e.might_sleep();
         e.point(OpKind::Wait, done);
-        e.start_looking();
-        while self.state().batches[batch].stage != Stage::Empty {
-            e.block(Wait {
-                res: done,
-                how: WaitHow::Sleep,
-                needs: Needs::Enders,
-            });
-        }
+        let wait = Wait {
+            res: done,
+            how: WaitHow::Sleep,
+            needs: Needs::Enders,
+        };
+        e.wait_until(wait, || self.state().batches[batch].stage == Stage::Empty);
     }
 }
 

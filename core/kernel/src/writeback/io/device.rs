@@ -27,14 +27,12 @@ impl Writeback {
         if e.atomic() {
             return;
         }
-        e.start_looking();
-        while self.is_full(device) {
-            e.block(Wait {
-                res: room,
-                how: WaitHow::Sleep,
-                needs: Needs::Enders,
-            });
-        }
+        let wait = Wait {
+            res: room,
+            how: WaitHow::Sleep,
+            needs: Needs::Enders,
+        };
+        e.wait_until(wait, || !self.is_full(device));
     }
 
     /// A device's IO is done: one of the batches in flight completes, a choice where there are several. What the
@@ -105,13 +103,11 @@ impl Writeback {
         let (e, requests) = (current(), self.devices[device].requests);
         e.might_sleep();
         e.point(OpKind::Wait, requests);
-        e.start_looking();
-        while self.in_flight(device) == 0 {
-            e.block(Wait {
-                res: requests,
-                how: WaitHow::Idle,
-                needs: Needs::Anyone,
-            });
-        }
+        let wait = Wait {
+            res: requests,
+            how: WaitHow::Idle,
+            needs: Needs::Anyone,
+        };
+        e.wait_until(wait, || self.in_flight(device) != 0);
     }
 }

@@ -1,18 +1,23 @@
 //! Locks of `parking_lot`, or of anything that implements `lock_api`, watched by lockdep.
 //!
 //! The engine knows no threads and no globals; this module adds what an application needs of both: one
-//! validator for the process, one task state per thread, and what to do with a report.
+//! validator for the process, one task state per thread, and what to do with a report: it goes to standard error, unless
+//! [`on_report`] says otherwise.
 
-use ksplat_lockdep::{
-    Acquire, Config, Key, KeyInfo, LockMap, Lockdep, Mode, Outcome, Read, TaskState, WaitType,
+use crate::{
+    Acquire, Config, Key, KeyInfo, LockMap, Lockdep, Mode, Outcome, Read, Report, ReportId,
+    TaskState, WaitType,
 };
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::ToString;
 use lock_api::{RawMutex, RawRwLock};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::panic::Location;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{LazyLock, Mutex as StdMutex, PoisonError};
+use std::sync::{LazyLock, Mutex as StdMutex, OnceLock, PoisonError};
+use std::{eprintln, thread_local};
 
 static LOCKDEP: LazyLock<Lockdep> = LazyLock::new(|| {
     Lockdep::new(Config {
@@ -22,6 +27,7 @@ static LOCKDEP: LazyLock<Lockdep> = LazyLock::new(|| {
 });
 static CALL_SITES: StdMutex<BTreeMap<&'static Location<'static>, Key>> =
     StdMutex::new(BTreeMap::new());
+static HANDLER: OnceLock<fn(&Report)> = OnceLock::new();
 static NEXT_INSTANCE: AtomicU32 = AtomicU32::new(0);
 static NEXT_TASK: AtomicU32 = AtomicU32::new(1);
 
@@ -39,11 +45,20 @@ pub fn with_task<T>(f: impl FnOnce(&mut TaskState) -> T) -> T {
     TASK.with_borrow_mut(f)
 }
 
-/// Prints a new report. A program that would rather stop can do so here.
+/// What is done with each new report from now on: panic, log, count. False: that was said before, and holds.
+pub fn on_report(handler: fn(&Report)) -> bool {
+    HANDLER.set(handler).is_ok()
+}
+
+fn print(report: &Report) {
+    eprintln!("{}", report.render(&|line| format!("line {line}")));
+}
+
 #[cold]
-fn complain(report: ksplat_lockdep::ReportId) {
+fn complain(report: ReportId) {
+    let handler = HANDLER.get().copied().unwrap_or(print);
     if let Some(report) = lockdep().report(report) {
-        eprintln!("{}", report.render(&|line| format!("line {line}")));
+        handler(&report);
     }
 }
 

@@ -2,10 +2,10 @@
 //!
 //! Each part does something that works today and can deadlock tomorrow, on one thread and without any bad luck.
 
-mod wrapper;
-
+use ksplat_lockdep::wrapper::{
+    Class, LockdepMutex, LockdepRwLock, interrupt, interrupts_off, lockdep,
+};
 use ksplat_lockdep::{Kind, WaitType};
-use wrapper::{Class, LockdepMutex, LockdepRwLock, interrupt, interrupts_off, lockdep};
 
 type Mutex<T> = LockdepMutex<parking_lot::RawMutex, T>;
 type RwLock<T> = LockdepRwLock<parking_lot::RawRwLock, T>;
