@@ -34,7 +34,7 @@ impl Rng {
         if set < 256 {
             let members = &SMALL[set as usize];
             let n = self.below(u32::from(members.len));
-            return EntityId::new(usize::from(members.ids[n as usize & 7]));
+            return members.ids[n as usize & 7];
         }
         nth_member(set, self.below(set.count_ones()))
     }
@@ -44,13 +44,13 @@ impl Rng {
 #[derive(Clone, Copy)]
 struct Members {
     len: u8,
-    ids: [u8; 8],
+    ids: [EntityId; 8],
 }
 
 static SMALL: [Members; 256] = {
     let mut table = [Members {
         len: 0,
-        ids: [0; 8],
+        ids: [EntityId::new(0); 8],
     }; 256];
     let mut set = 0;
     while set < 256 {
@@ -58,7 +58,7 @@ static SMALL: [Members; 256] = {
         while id < 8 {
             if set >> id & 1 == 1 {
                 let members = &mut table[set];
-                members.ids[members.len as usize] = id;
+                members.ids[members.len as usize] = EntityId::new(id);
                 members.len += 1;
             }
             id += 1;

@@ -1,5 +1,6 @@
 //! Tasks and interrupt handlers, and the kernel's `current`.
 
+use super::det::Slot;
 use super::ids::{CpuId, EntityId, ResId};
 use super::machine::Machine;
 use super::op::{Op, OpKind};
@@ -124,6 +125,8 @@ pub struct Entity {
     /// Whether anybody wants to know what happens on the machine, where each event looks.
     pub(crate) watched: Cell<bool>,
     pub(crate) machine: Cell<*const Machine>,
+    /// What it runs on, on the deterministic runtime.
+    pub(crate) slot: Cell<*const Slot>,
     /// The task whose CPU this interrupt handler borrowed.
     pub(crate) host: Cell<Option<EntityId>>,
     /// The interrupt handler that this one interrupted.
@@ -187,6 +190,7 @@ impl Entity {
             shares_cpu,
             watched: Cell::new(false),
             machine: Cell::new(std::ptr::null()),
+            slot: Cell::new(std::ptr::null()),
             host: Cell::new(None),
             below: Cell::new(None),
             preempt: Cell::new(0),

@@ -32,7 +32,7 @@ impl Machine {
         let wait = e.wait.get()?;
         // The common case: the holder can run.
         if let Needs::Holders = wait.needs {
-            let holders = self.resource(wait.res).holders.load(Relaxed);
+            let holders = self.resource(wait.res).holders();
             if holders != 0 && holders & !candidates == 0 {
                 return None;
             }
@@ -135,7 +135,7 @@ impl Waits<'_> {
         let r = self.machine.resource(w.res);
         match w.needs {
             // A reader of a free lock stays behind writers that have found it taken and did not look again yet.
-            Needs::Holders => match r.holders.load(Relaxed) {
+            Needs::Holders => match r.holders() {
                 0 => r.queued_writers.load(Relaxed) & !e.bit,
                 holders => holders,
             },

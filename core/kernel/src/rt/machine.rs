@@ -305,6 +305,7 @@ impl Machine {
     pub fn touch(&self) {
         if self.simulated.get() {
             self.touched.set(true);
+            self.sim.pause.set(0);
             if super::in_machine() {
                 self.changed(&super::current(), true);
             }

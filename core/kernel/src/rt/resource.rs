@@ -1,7 +1,12 @@
 //! Resources: what waits go through, and who can end them.
 
+use super::ids::EntityId;
 use super::set::{AtomicSet, EntitySet};
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// The bit of [`Resource::state`] for a lock that is held exclusively; below it stands the owner's id.
+pub(crate) const WRITER: u64 = 1 << 63;
 
 /// What a resource is; the words of stories and of the wait-for cycle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,8 +48,10 @@ pub enum ResKind {
 pub struct Resource {
     /// 0 free; see `sync::word` for the encoding of owners and readers.
     pub(crate) state: AtomicU64,
-    /// Entities that hold it and must let go before a waiter can go on.
-    pub(crate) holders: AtomicSet,
+    /// Entities that hold it and must let go before a waiter can go on, but for the owner that `state` names.
+    pub(crate) listed: AtomicSet,
+    /// How many are in `waiters` and `read_waiters`, in simulation; 0 only if nobody is.
+    pub(crate) standing: Cell<u32>,
     /// Entities that stand before an exclusive acquisition or wait for its condition.
     pub(crate) waiters: AtomicSet,
     /// Entities that stand before a shared acquisition.
@@ -63,7 +70,8 @@ impl Resource {
     pub(crate) fn new(kind: ResKind, name: &str, tag: u16) -> Self {
         Self {
             state: AtomicU64::new(0),
-            holders: AtomicSet::default(),
+            listed: AtomicSet::default(),
+            standing: Cell::new(0),
             waiters: AtomicSet::default(),
             read_waiters: AtomicSet::default(),
             queued_writers: AtomicSet::default(),
@@ -88,8 +96,14 @@ impl Resource {
 
     /// Entities that hold it.
     #[must_use]
+    #[inline]
     pub fn holders(&self) -> EntitySet {
-        self.holders.load(Relaxed)
+        let state = self.state.load(Relaxed);
+        if state & WRITER != 0 {
+            EntityId(state as u8).bit()
+        } else {
+            self.listed.load(Relaxed)
+        }
     }
 
     /// Entities that may end a wait for it although they hold nothing.
@@ -98,9 +112,29 @@ impl Resource {
         self.enders.load(Relaxed)
     }
 
+    /// Somebody stands before it from now on, among `waiters` or `read_waiters`.
+    #[inline]
+    pub(crate) fn stand(&self, among: &AtomicSet, who: EntitySet) {
+        self.standing.set(self.standing.get() + 1);
+        among.add(who);
+    }
+
+    /// The end of what [`Self::stand`] began.
+    #[inline]
+    pub(crate) fn step_away(&self, among: &AtomicSet, who: EntitySet) {
+        self.standing.set(self.standing.get() - 1);
+        among.remove(who);
+    }
+
+    /// Everybody who stands before it or waits for its condition.
+    pub(crate) fn all_waiters(&self) -> EntitySet {
+        self.waiters.load(Relaxed) | self.read_waiters.load(Relaxed)
+    }
+
     pub(crate) fn reset(&self) {
         self.state.store(0, Relaxed);
-        self.holders.store(0, Relaxed);
+        self.listed.store(0, Relaxed);
+        self.standing.set(0);
         self.waiters.store(0, Relaxed);
         self.read_waiters.store(0, Relaxed);
         self.queued_writers.store(0, Relaxed);

@@ -35,8 +35,8 @@ impl Machine {
             return;
         }
         self.count_step(e, op);
-        let candidates = sim.ready.get() & sim.allowed.get();
-        if candidates != e.bit {
+        let candidates = sim.ready.get() as u64 & sim.allowed.get() as u64;
+        if candidates != e.bit as u64 {
             self.decide_plainly(e, candidates);
         }
     }
@@ -47,7 +47,7 @@ impl Machine {
         sim.set_next(e.id, op);
         let steps = sim.steps.get() + 1;
         sim.steps.set(steps);
-        if self.touched.get() || steps > self.max_steps {
+        if steps > sim.pause.get() {
             self.point_slow(steps);
         }
     }
@@ -79,6 +79,7 @@ impl Machine {
 
     #[cold]
     fn point_slow(&self, steps: u32) {
+        self.sim.pause.set(self.max_steps);
         self.check_if_touched();
         if steps > self.max_steps {
             self.end(End::StepLimit);
@@ -106,7 +107,7 @@ impl Machine {
             return;
         }
         self.enter(next);
-        super::det::transfer(self, from.id, next);
+        super::det::transfer(self, from, self.entity(next));
         set_current(Some(from));
         if self.tearing_down() {
             unwind();
@@ -117,7 +118,7 @@ impl Machine {
     #[inline]
     pub(crate) fn decide_from(&self, from: &Entity, candidates: EntitySet) {
         if self.sim.plain.get() {
-            self.decide_plainly(from, candidates);
+            self.decide_plainly(from, candidates as u64);
         } else {
             self.decide(Some(from), candidates);
         }
@@ -125,20 +126,27 @@ impl Machine {
 
     /// As [`Machine::decide`], where [`Sim::plain`](super::sim::Sim::plain) holds.
     #[inline(never)]
-    fn decide_plainly(&self, from: &Entity, candidates: EntitySet) {
+    fn decide_plainly(&self, from: &Entity, candidates: u64) {
         let me = from.id;
         let next = if candidates & (candidates - 1) == 0 {
             EntityId(candidates.trailing_zeros() as u8)
         } else {
-            let current = (candidates & from.bit != 0).then_some(me);
+            let current = (candidates & from.bit as u64 != 0).then_some(me);
             let decision = Decision {
-                candidates,
+                candidates: candidates.into(),
                 current,
                 next: self.sim.next_ops(),
                 state: &Standing::NONE,
             };
-            let picked = self.sim.with_strategy(|s| pick(s, &decision));
-            self.record_pick(candidates, current, picked);
+            let mut picked = self.sim.with_strategy(|s| s.pick(&decision));
+            if picked.index() >= 64 || candidates >> picked.index() & 1 == 0 {
+                picked = decision.nth(0);
+            }
+            self.sim.record(Made::Pick {
+                candidates,
+                current,
+                picked,
+            });
             picked
         };
         if next == me {
@@ -148,7 +156,7 @@ impl Machine {
             return;
         }
         self.enter(next);
-        super::det::transfer(self, me, next);
+        super::det::transfer(self, from, self.entity(next));
         set_current(Some(from));
         if self.tearing_down() {
             unwind();
@@ -242,11 +250,7 @@ impl Machine {
         current: Option<EntityId>,
         picked: EntityId,
     ) {
-        self.sim.record(Made::Pick {
-            candidates,
-            current,
-            picked,
-        });
+        self.sim.record(Made::pick(candidates, current, picked));
     }
 
     /// A choice among `n` alternatives by the running entity; 0 is the undisturbed one.
@@ -358,7 +362,6 @@ impl Machine {
     /// As [`Machine::changed`], in simulation.
     #[inline]
     pub(crate) fn note_change(&self, e: &Entity, lasting: bool) {
-        self.sim.changes.set(self.sim.changes.get() + 1);
         e.changes.set(e.changes.get() + 1);
         e.effects.set(e.effects.get() + u64::from(lasting));
         self.wake_retries();

@@ -23,14 +23,15 @@ pub(crate) struct Sim {
     made: UnsafeCell<Vec<Made>>,
     strategy: Cell<Option<*mut dyn Strategy>>,
     pub(crate) wants_steps: Cell<bool>,
-    /// Deterministic runtime, no priorities, a strategy that only decides: what the short ways rely on.
+    /// Deterministic runtime, at most 64 entities, no priorities, a strategy that only decides: what the short ways
+    /// rely on.
     pub(crate) plain: Cell<bool>,
+    /// The step at which there is something else to do than to decide: the step limit, or at once.
+    pub(crate) pause: Cell<u32>,
     /// What the running step did without announcing it; only kept for strategies that want steps.
     pub(crate) touched: Cell<bool>,
     pub(crate) cpu_changed: Cell<bool>,
     world: Cell<Option<*const dyn World>>,
-    /// Changes that anybody made so far.
-    pub(crate) changes: Cell<u64>,
     /// Retry loops that wait for anything to change.
     pub(crate) retrying: Cell<EntitySet>,
     /// Entities that sleep for a bounded time: ready, but in nobody's way.
@@ -53,11 +54,12 @@ impl std::fmt::Debug for Sim {
 // SAFETY: simulated executions run on one OS thread; OS-thread executions do not touch it.
 unsafe impl Send for Sim {}
 
-/// A decision that was made. Its choice number is worked out when somebody asks: most executions are not looked at.
+/// A decision that was made. Among few its choice number is worked out when somebody asks: most executions are not
+/// looked at.
 #[derive(Clone, Copy)]
 pub(crate) enum Made {
     Pick {
-        candidates: EntitySet,
+        candidates: u64,
         current: Option<EntityId>,
         picked: EntityId,
     },
@@ -65,21 +67,40 @@ pub(crate) enum Made {
 }
 
 impl Made {
+    /// The decision for `picked`.
+    #[inline]
+    pub(crate) fn pick(
+        candidates: EntitySet,
+        current: Option<EntityId>,
+        picked: EntityId,
+    ) -> Self {
+        match u64::try_from(candidates) {
+            Ok(candidates) => Self::Pick {
+                candidates,
+                current,
+                picked,
+            },
+            Err(_) => Self::Choice(Self::number_of(candidates, current, picked)),
+        }
+    }
+
+    fn number_of(candidates: EntitySet, current: Option<EntityId>, picked: EntityId) -> u32 {
+        let decision = Decision {
+            candidates,
+            current,
+            next: &[],
+            state: &Standing::NONE,
+        };
+        decision.number_of(picked)
+    }
+
     fn number(&self) -> u32 {
         match *self {
             Self::Pick {
                 candidates,
                 current,
                 picked,
-            } => {
-                let decision = Decision {
-                    candidates,
-                    current,
-                    next: &[],
-                    state: &Standing::NONE,
-                };
-                decision.number_of(picked)
-            }
+            } => Self::number_of(candidates.into(), current, picked),
             Self::Choice(choice) => choice,
         }
     }
@@ -100,10 +121,10 @@ impl Sim {
             strategy: Cell::new(None),
             wants_steps: Cell::new(false),
             plain: Cell::new(false),
+            pause: Cell::new(0),
             touched: Cell::new(false),
             cpu_changed: Cell::new(false),
             world: Cell::new(None),
-            changes: Cell::new(0),
             retrying: Cell::new(0),
             napping: Cell::new(0),
             looked: Cell::new(0),
@@ -130,7 +151,7 @@ impl Sim {
 
     pub(crate) fn set_next(&self, id: EntityId, op: Op) {
         // SAFETY: as above.
-        unsafe { (*self.next.get())[id.index()] = op };
+        unsafe { (*self.next.get())[id.index() % MAX_ENTITIES] = op };
     }
 
     /// Keeps a standing for as long as a strategy looks at it.
@@ -178,12 +199,12 @@ impl Machine {
     pub(crate) fn reset_sim(&self) {
         let sim = &self.sim;
         sim.steps.set(0);
+        sim.pause.set(self.max_steps);
         sim.running.set(None);
         sim.resume.set(None);
         sim.looked.set(0);
         sim.touched.set(false);
         sim.cpu_changed.set(false);
-        sim.changes.set(0);
         sim.retrying.set(0);
         sim.napping.set(0);
         // SAFETY: no execution is running.
@@ -228,6 +249,7 @@ impl Machine {
         let deterministic = self.runtime.get() == Runtime::Deterministic;
         sim.plain.set(
             deterministic
+                && self.entities.len() <= 64
                 && !sim.prio.get()
                 && !sim.wants_steps.get()
                 && !self.collects(super::feedback::Feedback::Reads),

@@ -4,12 +4,11 @@
 
 use super::entity::{Entity, Needs, Wait, WaitHow};
 use super::event::Fact;
-use super::ids::ResId;
+use super::ids::{EntityId, ResId};
 use super::machine::Machine;
 use super::op::{Op, OpKind};
 use super::sched::unwind;
 use super::set::EntitySet;
-use std::sync::atomic::Ordering::Relaxed;
 
 impl Entity {
     /// Waits until somebody wakes the resource; the caller looks again whether what it waits for is true.
@@ -26,11 +25,12 @@ impl Entity {
             m.threads_block(self, wait);
             return;
         }
-        m.resource(wait.res).waiters.add(self.bit);
+        let r = m.resource(wait.res);
+        r.stand(&r.waiters, self.bit);
         // What it does next is to look again, whatever it announced before.
         m.announce(self, Op::new(OpKind::Wait, wait.res));
         self.wait_now(wait);
-        m.resource(wait.res).waiters.remove(self.bit);
+        r.step_away(&r.waiters, self.bit);
     }
 
     /// Waits, by [`Self::block`], until `condition` holds.
@@ -95,6 +95,12 @@ impl Entity {
 }
 
 impl Machine {
+    /// How many changes everybody but `me` made so far.
+    fn changes_but(&self, me: EntityId) -> u64 {
+        let others = self.entities.iter().filter(|e| e.id != me);
+        others.map(|e| e.changes.get()).sum()
+    }
+
     /// Wakes everybody who waits for a resource: they look again at what they wait for.
     #[inline]
     pub fn wake(&self, res: ResId) {
@@ -103,8 +109,7 @@ impl Machine {
             return;
         }
         super::event::fact_of_current(self, Fact::Wakes, res, 0);
-        let r = self.resource(res);
-        let waiting = r.waiters.load(Relaxed) | r.read_waiters.load(Relaxed);
+        let waiting = self.resource(res).all_waiters();
         self.sim.ready.set(self.sim.ready.get() | waiting);
         if super::in_machine() {
             self.changed(&super::current(), false);
@@ -164,7 +169,7 @@ impl Entity {
             return;
         }
         let now = || Round {
-            others: m.sim.changes.get() - self.changes.get(),
+            others: m.changes_but(self.id),
             mine: self.effects.get(),
         };
         self.point(super::op::OpKind::Yield, ResId::NONE);

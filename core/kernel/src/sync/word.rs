@@ -3,13 +3,12 @@
 //! 0 free; [`WRITER`] plus the owner's id while held exclusively; otherwise the number of readers.
 
 use crate::rt::event::fact;
+use crate::rt::resource::WRITER;
 use crate::rt::{
     Entity, EntitySet, EventKind, Fact, Machine, OpKind, ResId, Resource, members, record,
     wait_for_holders,
 };
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-
-const WRITER: u64 = 1 << 63;
 
 /// [`Mode::Read`] in facts: for what several may hold.
 pub(crate) const SHARED: u128 = 1;
@@ -62,7 +61,7 @@ pub(crate) fn take(m: &Machine, e: &Entity, res: ResId, mode: Mode, spin: bool) 
     } else {
         &r.read_waiters
     };
-    standing.add(e.bit());
+    r.stand(standing, e.bit());
     fact(e, Fact::Asks, res, mode.code());
     if available(r, mode) {
         m.point(e, crate::rt::Op::new(mode.op(), res));
@@ -71,7 +70,7 @@ pub(crate) fn take(m: &Machine, e: &Entity, res: ResId, mode: Mode, spin: bool) 
     if !available(r, mode) {
         wait_until_available(m, e, r, res, mode, spin);
     }
-    standing.remove(e.bit());
+    r.step_away(standing, e.bit());
     own(m, e, r, res, mode);
 }
 
@@ -109,7 +108,7 @@ pub(crate) fn share(e: &Entity, res: ResId) {
     let m = e.machine();
     let r = m.resource(res);
     r.state.fetch_add(1, AcqRel);
-    r.holders.fetch_or(e.bit(), AcqRel);
+    r.listed.fetch_or(e.bit(), AcqRel);
     e.hold_shared(res);
     e.count_held(1);
     m.changed(e, false);
@@ -134,12 +133,9 @@ pub(crate) fn is_written(r: &Resource) -> bool {
 #[inline]
 fn own(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: Mode) {
     if mode == Mode::Write {
-        let me = e.bit();
         r.state.store(WRITER | e.id().index() as u64, Relaxed);
-        r.holders.store(me, Relaxed);
-        let others = (r.waiters.load(Relaxed) | r.read_waiters.load(Relaxed)) & !me;
-        if others != 0 {
-            m.bar(others, res);
+        if r.standing.get() != 0 {
+            m.bar(r.all_waiters() & !e.bit(), res);
         }
     } else {
         own_shared(m, e, r, res);
@@ -152,7 +148,7 @@ fn own(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: Mode) {
 fn own_shared(m: &Machine, e: &Entity, r: &Resource, res: ResId) {
     let me = e.bit();
     r.state.store(r.state.load(Relaxed) + 1, Relaxed);
-    r.holders.add(me);
+    r.listed.add(me);
     e.hold_shared(res);
     let writers = r.waiters.load(Relaxed) & !me;
     if writers != 0 {
@@ -178,18 +174,25 @@ fn release_simulated(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: Mo
             return false;
         }
         r.state.store(0, Relaxed);
-        r.holders.store(0, Relaxed);
     } else if !release_shared(e, r, res) {
         return false;
     }
     e.count_held(-1);
     fact(e, Fact::Gives, res, mode.code());
     m.note_change(e, false);
-    let waiting = r.waiters.load(Relaxed) | r.read_waiters.load(Relaxed);
+    if r.standing.get() != 0 {
+        wake_standing(m, e, r, res);
+    }
+    true
+}
+
+/// Those who stand before a lock that was given back look again, if it is free now.
+#[inline(never)]
+fn wake_standing(m: &Machine, e: &Entity, r: &Resource, res: ResId) {
+    let waiting = r.all_waiters();
     if waiting != 0 && r.state.load(Relaxed) == 0 {
         m.wake_from(e, res, waiting);
     }
-    true
 }
 
 fn release_shared(e: &Entity, r: &Resource, res: ResId) -> bool {
@@ -198,7 +201,7 @@ fn release_shared(e: &Entity, r: &Resource, res: ResId) -> bool {
     }
     r.state.store(r.state.load(Relaxed) - 1, Relaxed);
     if !e.holds_shared(res) {
-        r.holders.remove(e.bit());
+        r.listed.remove(e.bit());
     }
     true
 }
@@ -213,6 +216,7 @@ pub(crate) fn downgrade(e: &Entity, res: ResId) -> bool {
     {
         return false;
     }
+    r.listed.fetch_or(e.bit(), AcqRel);
     e.hold_shared(res);
     fact(e, Fact::Lowers, res, 0);
     m.changed(e, true);
@@ -227,7 +231,7 @@ pub(crate) fn is_held(r: &Resource) -> bool {
 
 /// Whether this entity holds the lock.
 pub(crate) fn held_by(r: &Resource, e: &Entity) -> bool {
-    r.holders.load(Relaxed) & e.bit() != 0
+    r.holders() & e.bit() != 0
 }
 
 fn take_on_threads(m: &Machine, e: &Entity, res: ResId, mode: Mode, spin: bool) {
@@ -247,7 +251,6 @@ fn take_on_threads(m: &Machine, e: &Entity, res: ResId, mode: Mode, spin: bool) 
 }
 
 fn try_take_on_threads(e: &Entity, r: &Resource, res: ResId, mode: Mode) -> bool {
-    let me = e.bit();
     if mode == Mode::Write {
         if r.state
             .compare_exchange(0, WRITER | e.id().index() as u64, Acquire, Relaxed)
@@ -255,8 +258,6 @@ fn try_take_on_threads(e: &Entity, r: &Resource, res: ResId, mode: Mode) -> bool
         {
             return false;
         }
-        // The word is ours: nobody else writes `holders` until we let go.
-        r.holders.store(me, Relaxed);
         e.count_held(1);
         return true;
     }
@@ -265,7 +266,7 @@ fn try_take_on_threads(e: &Entity, r: &Resource, res: ResId, mode: Mode) -> bool
     if r.state.fetch_update(Acquire, Relaxed, more).is_err() {
         return false;
     }
-    r.holders.fetch_or(me, Relaxed);
+    r.listed.fetch_or(e.bit(), Relaxed);
     e.hold_shared(res);
     e.count_held(1);
     true
@@ -276,14 +277,13 @@ fn release_on_threads(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: M
         if r.state.load(Relaxed) != WRITER | e.id().index() as u64 {
             return false;
         }
-        r.holders.store(0, Relaxed);
         r.state.store(0, Release);
     } else {
         if !e.drop_shared(res) {
             return false;
         }
         if !e.holds_shared(res) {
-            r.holders.fetch_and(!e.bit(), Relaxed);
+            r.listed.fetch_and(!e.bit(), Relaxed);
         }
         r.state.fetch_sub(1, Release);
     }
