@@ -4,22 +4,35 @@ use ksplat_kernel::rt::{EntityId, EntitySet, MAX_ENTITIES};
 
 /// Splitmix64: a counter through a mixing function. Any seed is good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rng(u64);
+pub struct Rng {
+    counter: u64,
+    /// The next number, mixed ahead: who draws it has nothing to wait for.
+    ahead: u64,
+}
+
+const fn mixed(counter: u64) -> u64 {
+    let z = (counter ^ (counter >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
 
 impl Rng {
     /// A generator; equal seeds give equal numbers.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
-        Self(seed)
+        let mut rng = Self {
+            counter: seed,
+            ahead: 0,
+        };
+        rng.next();
+        rng
     }
 
     /// 64 random bits.
     #[inline]
     pub const fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.counter = self.counter.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        std::mem::replace(&mut self.ahead, mixed(self.counter))
     }
 
     /// A number below `n`; 0 if `n` is 0. The bias is at most `n / 2^32`.

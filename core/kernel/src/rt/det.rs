@@ -3,7 +3,7 @@
 //! Coroutines are kept between executions. Who gives way switches to the chosen one itself, without going through the
 //! executor; an execution that chooses the running entity again costs no switch.
 
-use super::entity::{Entity, set_current};
+use super::entity::set_current;
 use super::fiber::Fiber;
 use super::finding::Outcome;
 use super::ids::EntityId;
@@ -48,18 +48,19 @@ impl std::fmt::Debug for Deterministic {
 
 /// The coroutine of an entity of the machine that runs.
 #[inline]
-fn slot(e: &Entity) -> &Slot {
-    // SAFETY: `Deterministic::run` set it, and keeps the slots borrowed while it or one of its coroutines runs.
-    unsafe { &*e.slot.get() }
+fn slot(machine: &Machine, entity: EntityId) -> &Slot {
+    debug_assert!(entity.index() < machine.entities.len());
+    // SAFETY: `Deterministic::run` keeps a slot for every entity borrowed while it or one of its coroutines runs.
+    unsafe { &*machine.sim.slots.get().add(entity.index()) }
 }
 
 /// Lets `next` run. Returns when `me` was chosen again, or when the execution is over.
 #[inline]
-pub(crate) fn transfer(machine: &Machine, me: &Entity, next: &Entity) {
-    let to = slot(next);
-    to.prepare(machine, next.id);
+pub(crate) fn transfer(machine: &Machine, me: EntityId, next: EntityId) {
+    let to = slot(machine, next);
+    to.prepare(machine, next);
     // SAFETY: `me` runs; all others stand still.
-    unsafe { slot(me).fiber.switch(&to.fiber) };
+    unsafe { slot(machine, me).fiber.switch(&to.fiber) };
 }
 
 /// Life of a coroutine: bodies, one after the other.
@@ -78,7 +79,7 @@ fn serve() -> ! {
 
 /// A body has ended: whoever was chosen goes on, or the executor where nobody was. Returns with the next job.
 fn rest(machine: &Machine, me: EntityId) {
-    let from = slot(machine.entity(me));
+    let from = slot(machine, me);
     from.busy.set(false);
     let next = machine
         .sim
@@ -90,7 +91,7 @@ fn rest(machine: &Machine, me: EntityId) {
         unsafe { from.fiber.leave() };
         return;
     };
-    let to = slot(machine.entity(next));
+    let to = slot(machine, next);
     to.prepare(machine, next);
     if next != me {
         // SAFETY: this coroutine runs; all others stand still.
@@ -144,9 +145,7 @@ impl Deterministic {
         while self.slots.len() < machine.entities.len() {
             self.slots.push(Slot::new());
         }
-        for (e, slot) in machine.entities.iter().zip(&self.slots) {
-            e.slot.set(slot);
-        }
+        machine.sim.slots.set(self.slots.as_ptr());
         let attached = machine.attach(world, Some(strategy));
         machine.begin();
         if let Some(next) = machine.sim.resume.take() {

@@ -1,6 +1,5 @@
 //! Tasks and interrupt handlers, and the kernel's `current`.
 
-use super::det::Slot;
 use super::ids::{CpuId, EntityId, ResId};
 use super::machine::Machine;
 use super::op::{Op, OpKind};
@@ -125,8 +124,6 @@ pub struct Entity {
     /// Whether anybody wants to know what happens on the machine, where each event looks.
     pub(crate) watched: Cell<bool>,
     pub(crate) machine: Cell<*const Machine>,
-    /// What it runs on, on the deterministic runtime.
-    pub(crate) slot: Cell<*const Slot>,
     /// The task whose CPU this interrupt handler borrowed.
     pub(crate) host: Cell<Option<EntityId>>,
     /// The interrupt handler that this one interrupted.
@@ -136,6 +133,7 @@ pub struct Entity {
     /// Holds the lock of the CPU that disables bottom halves on PREEMPT_RT.
     pub(crate) bh_locked: Cell<bool>,
     pub(crate) irqs_off: Cell<bool>,
+    /// The wait that it began by itself: see [`Entity::waits_for`].
     pub(crate) wait: Cell<Option<Wait>>,
     /// Locks held, of any kind.
     pub(crate) held: Cell<u16>,
@@ -190,7 +188,6 @@ impl Entity {
             shares_cpu,
             watched: Cell::new(false),
             machine: Cell::new(std::ptr::null()),
-            slot: Cell::new(std::ptr::null()),
             host: Cell::new(None),
             below: Cell::new(None),
             preempt: Cell::new(0),
@@ -323,7 +320,26 @@ impl Entity {
     /// What it waits for, if it does.
     #[must_use]
     pub fn waits_for(&self) -> Option<Wait> {
-        self.wait.get()
+        self.wait.get().or_else(|| self.stands_before())
+    }
+
+    /// In simulation, the wait of an entity that stood before a lock when another took it: nobody noted it then.
+    fn stands_before(&self) -> Option<Wait> {
+        let m = self.machine();
+        let op = m.next_op(self.id);
+        let stands = matches!(op.kind, OpKind::Lock | OpKind::Read)
+            && m.simulated()
+            && m.sim.ready.get() & self.bit == 0
+            && m.resource(op.res).all_waiters() & self.bit != 0;
+        stands.then(|| Wait {
+            res: op.res,
+            how: if self.atomic() {
+                WaitHow::Spin
+            } else {
+                WaitHow::Sleep
+            },
+            needs: Needs::Holders,
+        })
     }
 
     /// The machine it runs on.
@@ -420,27 +436,6 @@ impl Entity {
     /// A lock held that was taken with interrupts off.
     pub(crate) fn irq_lock_held(&self) -> Option<ResId> {
         self.irq_locks.borrow().last().copied()
-    }
-
-    /// A lock that this entity stands before was taken by another.
-    pub(crate) fn now_waits(&self, res: ResId) {
-        if self.wait.get().is_none() {
-            let wait = Wait {
-                res,
-                how: if self.atomic() {
-                    WaitHow::Spin
-                } else {
-                    WaitHow::Sleep
-                },
-                needs: Needs::Holders,
-            };
-            self.wait.set(Some(wait));
-        }
-    }
-
-    #[inline]
-    pub(crate) fn clear_wait(&self) {
-        self.wait.set(None);
     }
 
     pub(crate) fn start_looking(&self) {

@@ -53,7 +53,7 @@ impl Machine {
     #[cold]
     pub(crate) fn last_look(&self, stop: &Stop) -> bool {
         let retries = members(stop.stuck).filter(|&id| {
-            self.entity(id).wait.get().is_some_and(|w| {
+            self.entity(id).waits_for().is_some_and(|w| {
                 w.needs == Needs::Anyone && self.resource(w.res).kind == ResKind::Memory
             })
         });
@@ -82,7 +82,7 @@ impl Waits<'_> {
     fn wait(&self, id: EntityId) -> Option<Wait> {
         match self.snapshot {
             Some(waits) => waits[id.index()],
-            None => self.machine.entity(id).wait.get(),
+            None => self.machine.entity(id).waits_for(),
         }
     }
 

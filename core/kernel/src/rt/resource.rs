@@ -2,7 +2,6 @@
 
 use super::ids::EntityId;
 use super::set::{AtomicSet, EntitySet};
-use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// The bit of [`Resource::state`] for a lock that is held exclusively; below it stands the owner's id.
@@ -50,8 +49,6 @@ pub struct Resource {
     pub(crate) state: AtomicU64,
     /// Entities that hold it and must let go before a waiter can go on, but for the owner that `state` names.
     pub(crate) listed: AtomicSet,
-    /// How many are in `waiters` and `read_waiters`, in simulation; 0 only if nobody is.
-    pub(crate) standing: Cell<u32>,
     /// Entities that stand before an exclusive acquisition or wait for its condition.
     pub(crate) waiters: AtomicSet,
     /// Entities that stand before a shared acquisition.
@@ -71,7 +68,6 @@ impl Resource {
         Self {
             state: AtomicU64::new(0),
             listed: AtomicSet::default(),
-            standing: Cell::new(0),
             waiters: AtomicSet::default(),
             read_waiters: AtomicSet::default(),
             queued_writers: AtomicSet::default(),
@@ -112,21 +108,8 @@ impl Resource {
         self.enders.load(Relaxed)
     }
 
-    /// Somebody stands before it from now on, among `waiters` or `read_waiters`.
-    #[inline]
-    pub(crate) fn stand(&self, among: &AtomicSet, who: EntitySet) {
-        self.standing.set(self.standing.get() + 1);
-        among.add(who);
-    }
-
-    /// The end of what [`Self::stand`] began.
-    #[inline]
-    pub(crate) fn step_away(&self, among: &AtomicSet, who: EntitySet) {
-        self.standing.set(self.standing.get() - 1);
-        among.remove(who);
-    }
-
     /// Everybody who stands before it or waits for its condition.
+    #[inline]
     pub(crate) fn all_waiters(&self) -> EntitySet {
         self.waiters.load(Relaxed) | self.read_waiters.load(Relaxed)
     }
@@ -134,7 +117,6 @@ impl Resource {
     pub(crate) fn reset(&self) {
         self.state.store(0, Relaxed);
         self.listed.store(0, Relaxed);
-        self.standing.set(0);
         self.waiters.store(0, Relaxed);
         self.read_waiters.store(0, Relaxed);
         self.queued_writers.store(0, Relaxed);

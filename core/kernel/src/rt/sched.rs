@@ -73,8 +73,15 @@ impl Machine {
     }
 
     /// These entities stand before something that is no longer to be had.
+    #[inline]
     pub(crate) fn not_ready(&self, set: EntitySet) {
         self.sim.ready.set(self.sim.ready.get() & !set);
+    }
+
+    /// These entities have something to look at.
+    #[inline]
+    pub(crate) fn make_ready(&self, set: EntitySet) {
+        self.sim.ready.set(self.sim.ready.get() | set);
     }
 
     #[cold]
@@ -107,7 +114,7 @@ impl Machine {
             return;
         }
         self.enter(next);
-        super::det::transfer(self, from, self.entity(next));
+        super::det::transfer(self, from.id, next);
         set_current(Some(from));
         if self.tearing_down() {
             unwind();
@@ -156,7 +163,7 @@ impl Machine {
             return;
         }
         self.enter(next);
-        super::det::transfer(self, from, self.entity(next));
+        super::det::transfer(self, from.id, next);
         set_current(Some(from));
         if self.tearing_down() {
             unwind();

@@ -1,5 +1,6 @@
 //! State of a simulated execution, and how it begins.
 
+use super::det::Slot;
 use super::entity::set_current;
 use super::ids::EntityId;
 use super::machine::{Machine, Runtime, World};
@@ -38,6 +39,8 @@ pub(crate) struct Sim {
     pub(crate) napping: Cell<EntitySet>,
     /// Retry loops for memory that looked since anybody else last ran: see `Machine::last_look`.
     pub(crate) looked: Cell<EntitySet>,
+    /// What the entities run on, on the deterministic runtime: one slot each.
+    pub(crate) slots: Cell<*const Slot>,
     /// Who the executor is to resume next.
     pub(crate) resume: Cell<Option<EntityId>>,
 }
@@ -128,6 +131,7 @@ impl Sim {
             retrying: Cell::new(0),
             napping: Cell::new(0),
             looked: Cell::new(0),
+            slots: Cell::new(std::ptr::null()),
             resume: Cell::new(None),
         }
     }

@@ -25,12 +25,11 @@ impl Entity {
             m.threads_block(self, wait);
             return;
         }
-        let r = m.resource(wait.res);
-        r.stand(&r.waiters, self.bit);
+        m.resource(wait.res).waiters.add(self.bit);
         // What it does next is to look again, whatever it announced before.
         m.announce(self, Op::new(OpKind::Wait, wait.res));
         self.wait_now(wait);
-        r.step_away(&r.waiters, self.bit);
+        m.resource(wait.res).waiters.remove(self.bit);
     }
 
     /// Waits, by [`Self::block`], until `condition` holds.
@@ -114,14 +113,6 @@ impl Machine {
         if super::in_machine() {
             self.changed(&super::current(), false);
         }
-    }
-
-    /// As [`Machine::wake`] by `e`, which runs, where `waiting` wait for the resource.
-    #[inline]
-    pub(crate) fn wake_from(&self, e: &Entity, res: ResId, waiting: EntitySet) {
-        super::event::fact(e, Fact::Wakes, res, 0);
-        self.sim.ready.set(self.sim.ready.get() | waiting);
-        self.note_change(e, false);
     }
 
     /// Retry loops look again at what they wait for.

@@ -5,7 +5,7 @@
 use crate::rt::event::fact;
 use crate::rt::resource::WRITER;
 use crate::rt::{
-    Entity, EntitySet, EventKind, Fact, Machine, OpKind, ResId, Resource, members, record,
+    Entity, EventKind, Fact, Machine, OpKind, ResId, Resource, record,
     wait_for_holders,
 };
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
@@ -61,16 +61,15 @@ pub(crate) fn take(m: &Machine, e: &Entity, res: ResId, mode: Mode, spin: bool) 
     } else {
         &r.read_waiters
     };
-    r.stand(standing, e.bit());
+    standing.add(e.bit());
     fact(e, Fact::Asks, res, mode.code());
     if available(r, mode) {
         m.point(e, crate::rt::Op::new(mode.op(), res));
-        e.clear_wait();
     }
     if !available(r, mode) {
         wait_until_available(m, e, r, res, mode, spin);
     }
-    r.step_away(standing, e.bit());
+    standing.remove(e.bit());
     own(m, e, r, res, mode);
 }
 
@@ -134,9 +133,8 @@ pub(crate) fn is_written(r: &Resource) -> bool {
 fn own(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: Mode) {
     if mode == Mode::Write {
         r.state.store(WRITER | e.id().index() as u64, Relaxed);
-        if r.standing.get() != 0 {
-            m.bar(r.all_waiters() & !e.bit(), res);
-        }
+        // Those who stand before it can no longer be chosen.
+        m.not_ready(r.all_waiters() & !e.bit());
     } else {
         own_shared(m, e, r, res);
     }
@@ -150,10 +148,7 @@ fn own_shared(m: &Machine, e: &Entity, r: &Resource, res: ResId) {
     r.state.store(r.state.load(Relaxed) + 1, Relaxed);
     r.listed.add(me);
     e.hold_shared(res);
-    let writers = r.waiters.load(Relaxed) & !me;
-    if writers != 0 {
-        m.bar(writers, res);
-    }
+    m.not_ready(r.waiters.load(Relaxed) & !me);
 }
 
 /// Releases the lock. False if the entity does not hold it in this way: nothing happened then.
@@ -180,19 +175,20 @@ fn release_simulated(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: Mo
     e.count_held(-1);
     fact(e, Fact::Gives, res, mode.code());
     m.note_change(e, false);
-    if r.standing.get() != 0 {
-        wake_standing(m, e, r, res);
+    if mode == Mode::Write || r.state.load(Relaxed) == 0 {
+        look_again(m, e, r, res);
     }
     true
 }
 
-/// Those who stand before a lock that was given back look again, if it is free now.
-#[inline(never)]
-fn wake_standing(m: &Machine, e: &Entity, r: &Resource, res: ResId) {
+/// Those who stand before a lock that is free now look again.
+#[inline]
+fn look_again(m: &Machine, e: &Entity, r: &Resource, res: ResId) {
     let waiting = r.all_waiters();
-    if waiting != 0 && r.state.load(Relaxed) == 0 {
-        m.wake_from(e, res, waiting);
+    if e.watched.get() && waiting != 0 {
+        fact(e, Fact::Wakes, res, 0);
     }
+    m.make_ready(waiting);
 }
 
 fn release_shared(e: &Entity, r: &Resource, res: ResId) -> bool {
@@ -290,15 +286,4 @@ fn release_on_threads(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: M
     e.count_held(-1);
     m.wake(res);
     true
-}
-
-impl Machine {
-    /// A lock was taken exclusively: those who stand before it can no longer be chosen.
-    #[cold]
-    fn bar(&self, others: EntitySet, res: ResId) {
-        self.not_ready(others);
-        for id in members(others) {
-            self.entity(id).now_waits(res);
-        }
-    }
 }
