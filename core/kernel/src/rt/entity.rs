@@ -330,7 +330,7 @@ impl Entity {
         let stands = matches!(op.kind, OpKind::Lock | OpKind::Read)
             && m.simulated()
             && m.sim.ready.get() & self.bit == 0
-            && m.resource(op.res).all_waiters() & self.bit != 0;
+            && m.resource(op.res).waiters.load(Relaxed) & self.bit != 0;
         stands.then(|| Wait {
             res: op.res,
             how: if self.atomic() {

@@ -49,9 +49,9 @@ pub struct Resource {
     pub(crate) state: AtomicU64,
     /// Entities that hold it and must let go before a waiter can go on, but for the owner that `state` names.
     pub(crate) listed: AtomicSet,
-    /// Entities that stand before an exclusive acquisition or wait for its condition.
+    /// Entities that stand before an acquisition or wait for its condition.
     pub(crate) waiters: AtomicSet,
-    /// Entities that stand before a shared acquisition.
+    /// Those of them that stand before a shared acquisition.
     pub(crate) read_waiters: AtomicSet,
     /// Writers that have found it taken: readers that come later stay behind them.
     pub(crate) queued_writers: AtomicSet,
@@ -106,12 +106,6 @@ impl Resource {
     #[must_use]
     pub fn enders(&self) -> EntitySet {
         self.enders.load(Relaxed)
-    }
-
-    /// Everybody who stands before it or waits for its condition.
-    #[inline]
-    pub(crate) fn all_waiters(&self) -> EntitySet {
-        self.waiters.load(Relaxed) | self.read_waiters.load(Relaxed)
     }
 
     pub(crate) fn reset(&self) {

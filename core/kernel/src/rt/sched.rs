@@ -147,7 +147,7 @@ impl Machine {
             };
             let mut picked = self.sim.with_strategy(|s| s.pick(&decision));
             if picked.index() >= 64 || candidates >> picked.index() & 1 == 0 {
-                picked = decision.nth(0);
+                picked = undisturbed(&decision);
             }
             self.sim.record(Made::Pick {
                 candidates,
@@ -295,10 +295,10 @@ impl Machine {
     #[inline(always)]
     pub(crate) fn enter(&self, id: EntityId) {
         let e = self.entity(id);
-        let other = self.sim.running.replace(Some(id)) != Some(id);
-        if e.watched.get() && (other || self.gave_cpu(id)) {
+        if e.watched.get() && (self.sim.running.get() != Some(id) || self.gave_cpu(id)) {
             super::event::runs(self, id);
         }
+        self.sim.running.set(Some(id));
         if self.sim.looked.get() != 0 && self.sim.looked.get() & id.bit() == 0 {
             self.sim.looked.set(0);
         }
@@ -384,6 +384,12 @@ impl Machine {
                 .iter()
                 .any(|e| e.kind == EntityKind::Task && live & e.bit != 0)
     }
+}
+
+/// Whom a strategy gets that picks somebody who cannot run.
+#[cold]
+fn undisturbed(decision: &Decision<'_>) -> EntityId {
+    decision.nth(0)
 }
 
 /// What a strategy picks, or the undisturbed choice if it picks somebody who cannot run.

@@ -9,6 +9,7 @@ use super::machine::Machine;
 use super::op::{Op, OpKind};
 use super::sched::unwind;
 use super::set::EntitySet;
+use std::sync::atomic::Ordering::Relaxed;
 
 impl Entity {
     /// Waits until somebody wakes the resource; the caller looks again whether what it waits for is true.
@@ -59,12 +60,11 @@ impl Entity {
     /// The wait itself, for callers that manage the resource's waiter sets.
     pub(crate) fn wait_now(&self, wait: Wait) {
         let m = self.machine();
-        let sim = &m.sim;
         if wait.how == WaitHow::Sleep {
             m.world().about_to_sleep(self.id);
         }
         self.wait.set(Some(wait));
-        sim.ready.set(sim.ready.get() & !self.bit);
+        m.not_ready(self.bit);
         if wait.how != WaitHow::Spin && self.shares_cpu {
             let cpu = m.cpu(self.cpu);
             if cpu.curr.get() == Some(self.id) {
@@ -108,8 +108,7 @@ impl Machine {
             return;
         }
         super::event::fact_of_current(self, Fact::Wakes, res, 0);
-        let waiting = self.resource(res).all_waiters();
-        self.sim.ready.set(self.sim.ready.get() | waiting);
+        self.make_ready(self.resource(res).waiters.load(Relaxed));
         if super::in_machine() {
             self.changed(&super::current(), false);
         }

@@ -56,12 +56,10 @@ pub(crate) fn take(m: &Machine, e: &Entity, res: ResId, mode: Mode, spin: bool) 
         return take_on_threads(m, e, res, mode, spin);
     }
     let r = m.resource(res);
-    let standing = if mode == Mode::Write {
-        &r.waiters
-    } else {
-        &r.read_waiters
-    };
-    standing.add(e.bit());
+    r.waiters.add(e.bit());
+    if mode != Mode::Write {
+        r.read_waiters.add(e.bit());
+    }
     fact(e, Fact::Asks, res, mode.code());
     if available(r, mode) {
         m.point(e, crate::rt::Op::new(mode.op(), res));
@@ -69,7 +67,10 @@ pub(crate) fn take(m: &Machine, e: &Entity, res: ResId, mode: Mode, spin: bool) 
     if !available(r, mode) {
         wait_until_available(m, e, r, res, mode, spin);
     }
-    standing.remove(e.bit());
+    r.waiters.remove(e.bit());
+    if mode != Mode::Write {
+        r.read_waiters.remove(e.bit());
+    }
     own(m, e, r, res, mode);
 }
 
@@ -83,6 +84,13 @@ fn wait_until_available(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode:
         e.wait_now(wait_for_holders(res, spin));
     }
     r.queued_writers.remove(e.bit());
+    if e.watched.get() {
+        tell_that_it_gets(r);
+    }
+}
+
+#[cold]
+fn tell_that_it_gets(r: &Resource) {
     record(EventKind::Wake, || format!("gets {}", r.name()));
 }
 
@@ -134,7 +142,7 @@ fn own(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: Mode) {
     if mode == Mode::Write {
         r.state.store(WRITER | e.id().index() as u64, Relaxed);
         // Those who stand before it can no longer be chosen.
-        m.not_ready(r.all_waiters() & !e.bit());
+        m.not_ready(r.waiters.load(Relaxed));
     } else {
         own_shared(m, e, r, res);
     }
@@ -148,7 +156,7 @@ fn own_shared(m: &Machine, e: &Entity, r: &Resource, res: ResId) {
     r.state.store(r.state.load(Relaxed) + 1, Relaxed);
     r.listed.add(me);
     e.hold_shared(res);
-    m.not_ready(r.waiters.load(Relaxed) & !me);
+    m.not_ready(r.waiters.load(Relaxed) & !r.read_waiters.load(Relaxed));
 }
 
 /// Releases the lock. False if the entity does not hold it in this way: nothing happened then.
@@ -184,7 +192,7 @@ fn release_simulated(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: Mo
 /// Those who stand before a lock that is free now look again.
 #[inline]
 fn look_again(m: &Machine, e: &Entity, r: &Resource, res: ResId) {
-    let waiting = r.all_waiters();
+    let waiting = r.waiters.load(Relaxed);
     if e.watched.get() && waiting != 0 {
         fact(e, Fact::Wakes, res, 0);
     }
