@@ -136,7 +136,7 @@ impl Machine {
         }
         super::event::fact_of_current(self, Fact::Raises, ResId::NONE, id.bit());
         e.pending.set(e.pending.get().saturating_add(1));
-        self.sim.ready.set(self.sim.ready.get() | id.bit());
+        self.sim.ready.add(id.bit());
     }
 }
 

@@ -9,6 +9,7 @@ use super::finding::{Stop, StopKind, StuckWait};
 use super::ids::EntityId;
 use super::machine::Machine;
 use super::resource::ResKind;
+use super::sched::unwind;
 use super::set::{EntitySet, MAX_ENTITIES, members};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -26,18 +27,25 @@ pub(crate) struct Waits<'a> {
 }
 
 impl Machine {
-    /// Whether the wait that `e` just began leaves entities stuck.
+    /// The common case of a wait: it is for holders of a lock who can run.
     #[inline]
-    pub(crate) fn judge(&self, e: &Entity, candidates: EntitySet) -> Option<Stop> {
-        let wait = e.wait.get()?;
-        // The common case: the holder can run.
-        if let Needs::Holders = wait.needs {
-            let holders = self.resource(wait.res).holders();
-            if holders != 0 && holders & !candidates == 0 {
-                return None;
-            }
+    pub(crate) fn holders_run(&self, wait: Wait, candidates: EntitySet) -> bool {
+        let holders = match wait.needs {
+            Needs::Holders => self.resource(wait.res).holders(),
+            _ => 0,
+        };
+        holders != 0 && holders & !candidates == 0
+    }
+
+    /// Ends the execution if the wait that `e` just began leaves entities stuck.
+    #[inline(never)]
+    pub(crate) fn judge(&self, e: &Entity, candidates: EntitySet) {
+        if let Some(stop) = self.waits(candidates).judge(e.id)
+            && !self.last_look(&stop)
+        {
+            self.stop(stop);
+            unwind();
         }
-        self.waits(candidates).judge(e.id)
     }
 
     /// Whether the end of `e` leaves entities stuck that counted on it.
@@ -62,7 +70,7 @@ impl Machine {
         if retries & !looked == 0 {
             return false;
         }
-        self.sim.ready.set(self.sim.ready.get() | retries);
+        self.sim.ready.add(retries);
         self.candidates() != 0
     }
 

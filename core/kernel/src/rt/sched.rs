@@ -35,7 +35,7 @@ impl Machine {
             return;
         }
         self.count_step(e, op);
-        let candidates = sim.ready.get() as u64 & sim.allowed.get() as u64;
+        let candidates = sim.ready.low() & sim.allowed.low();
         if candidates != e.bit as u64 {
             self.decide_plainly(e, candidates);
         }
@@ -75,13 +75,13 @@ impl Machine {
     /// These entities stand before something that is no longer to be had.
     #[inline]
     pub(crate) fn not_ready(&self, set: EntitySet) {
-        self.sim.ready.set(self.sim.ready.get() & !set);
+        self.sim.ready.remove(set);
     }
 
     /// These entities have something to look at.
     #[inline]
     pub(crate) fn make_ready(&self, set: EntitySet) {
-        self.sim.ready.set(self.sim.ready.get() | set);
+        self.sim.ready.add(set);
     }
 
     #[cold]
@@ -346,11 +346,11 @@ impl Machine {
         }
         if e.kind.is_raised() {
             if e.pending.get() == 0 {
-                self.sim.ready.set(self.sim.ready.get() & !e.bit);
+                self.sim.ready.remove(e.bit);
             }
         } else {
             self.sim.live.set(self.sim.live.get() & !e.bit);
-            self.sim.ready.set(self.sim.ready.get() & !e.bit);
+            self.sim.ready.remove(e.bit);
         }
         if e.shares_cpu {
             self.recompute(e.cpu);

@@ -1,6 +1,7 @@
 //! Sets of entities.
 
 use super::ids::EntityId;
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A set of entities, one bit each ([`EntityId::bit`]).
@@ -41,6 +42,45 @@ impl Iterator for Members {
             return Some(EntityId(id));
         }
         None
+    }
+}
+
+/// A set that one OS thread owns. Its halves are words of their own, so that [`SetCell::low`] never has to wait for
+/// both.
+#[derive(Debug, Default)]
+pub(crate) struct SetCell {
+    low: Cell<u64>,
+    high: Cell<u64>,
+}
+
+impl SetCell {
+    #[inline]
+    pub(crate) fn get(&self) -> EntitySet {
+        EntitySet::from(self.high.get()) << 64 | EntitySet::from(self.low.get())
+    }
+
+    /// The members below 64: all there are on a machine that small.
+    #[inline]
+    pub(crate) fn low(&self) -> u64 {
+        self.low.get()
+    }
+
+    #[inline]
+    pub(crate) fn set(&self, set: EntitySet) {
+        self.low.set(set as u64);
+        self.high.set((set >> 64) as u64);
+    }
+
+    #[inline]
+    pub(crate) fn add(&self, set: EntitySet) {
+        self.low.set(self.low.get() | set as u64);
+        self.high.set(self.high.get() | (set >> 64) as u64);
+    }
+
+    #[inline]
+    pub(crate) fn remove(&self, set: EntitySet) {
+        self.low.set(self.low.get() & !set as u64);
+        self.high.set(self.high.get() & !(set >> 64) as u64);
     }
 }
 

@@ -5,14 +5,14 @@ use super::entity::set_current;
 use super::ids::EntityId;
 use super::machine::{Machine, Runtime, World};
 use super::op::Op;
-use super::set::{EntitySet, MAX_ENTITIES};
+use super::set::{EntitySet, MAX_ENTITIES, SetCell};
 use super::strategy::{Decision, Standing, Strategy};
 use std::cell::{Cell, UnsafeCell};
 
 /// State of a simulated execution. Only touched from the one OS thread that simulates.
 pub(crate) struct Sim {
-    pub(crate) ready: Cell<EntitySet>,
-    pub(crate) allowed: Cell<EntitySet>,
+    pub(crate) ready: SetCell,
+    pub(crate) allowed: SetCell,
     pub(crate) live: Cell<EntitySet>,
     pub(crate) running: Cell<Option<EntityId>>,
     pub(crate) steps: Cell<u32>,
@@ -112,8 +112,8 @@ impl Made {
 impl Sim {
     pub(crate) fn new() -> Self {
         Self {
-            ready: Cell::new(0),
-            allowed: Cell::new(0),
+            ready: SetCell::default(),
+            allowed: SetCell::default(),
             live: Cell::new(0),
             running: Cell::new(None),
             steps: Cell::new(0),

@@ -75,11 +75,8 @@ impl Entity {
         super::event::blocked(self, wait);
         m.check_if_touched();
         let mut candidates = m.candidates();
-        if let Some(stop) = m.judge(self, candidates) {
-            if !m.last_look(&stop) {
-                m.stop(stop);
-                unwind();
-            }
+        if !m.holders_run(wait, candidates) {
+            m.judge(self, candidates);
             candidates = m.candidates();
         }
         if candidates == 0 {
@@ -126,7 +123,7 @@ impl Machine {
     fn wake_retries_now(&self) {
         let waiting = self.sim.retrying.get();
         super::event::fact_of_current(self, Fact::Wakes, self.anything, 0);
-        self.sim.ready.set(self.sim.ready.get() | waiting);
+        self.sim.ready.add(waiting);
     }
 
     /// The last live entity waits and nobody is left: the machine is at rest.

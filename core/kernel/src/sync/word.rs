@@ -5,7 +5,7 @@
 use crate::rt::event::fact;
 use crate::rt::resource::WRITER;
 use crate::rt::{
-    Entity, EventKind, Fact, Machine, OpKind, ResId, Resource, record,
+    Entity, EntitySet, EventKind, Fact, Machine, OpKind, ResId, Resource, record,
     wait_for_holders,
 };
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
@@ -193,10 +193,17 @@ fn release_simulated(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: Mo
 #[inline]
 fn look_again(m: &Machine, e: &Entity, r: &Resource, res: ResId) {
     let waiting = r.waiters.load(Relaxed);
-    if e.watched.get() && waiting != 0 {
-        fact(e, Fact::Wakes, res, 0);
+    if e.watched.get() {
+        tell_of_look(e, res, waiting);
     }
     m.make_ready(waiting);
+}
+
+#[cold]
+fn tell_of_look(e: &Entity, res: ResId, waiting: EntitySet) {
+    if waiting != 0 {
+        fact(e, Fact::Wakes, res, 0);
+    }
 }
 
 fn release_shared(e: &Entity, r: &Resource, res: ResId) -> bool {
