@@ -134,6 +134,10 @@ impl Machine {
     /// As [`Machine::decide`], where [`Sim::plain`](super::sim::Sim::plain) holds.
     #[inline(never)]
     fn decide_plainly(&self, from: &Entity, candidates: u64) {
+        if self.runtime.get() != Runtime::Deterministic {
+            super::shuttle::decide(self, from, candidates.into());
+            return;
+        }
         let me = from.id;
         let next = if candidates & (candidates - 1) == 0 {
             EntityId(candidates.trailing_zeros() as u8)

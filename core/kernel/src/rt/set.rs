@@ -118,15 +118,23 @@ impl AtomicSet {
         self.high.fetch_and((set >> 64) as u64, order);
     }
 
-    /// Adds members to a set that one OS thread owns: no read-modify-write instruction needed.
+    /// Adds a member to a set that one OS thread owns: no read-modify-write instruction needed.
     #[inline]
-    pub(crate) fn add(&self, set: EntitySet) {
-        self.store(self.load(Ordering::Relaxed) | set, Ordering::Relaxed);
+    pub(crate) fn insert(&self, id: EntityId) {
+        let (word, bit) = self.word_of(id);
+        word.store(word.load(Ordering::Relaxed) | bit, Ordering::Relaxed);
     }
 
-    /// Takes members out of a set that one OS thread owns.
+    /// Takes a member out of a set that one OS thread owns.
     #[inline]
-    pub(crate) fn remove(&self, set: EntitySet) {
-        self.store(self.load(Ordering::Relaxed) & !set, Ordering::Relaxed);
+    pub(crate) fn remove(&self, id: EntityId) {
+        let (word, bit) = self.word_of(id);
+        word.store(word.load(Ordering::Relaxed) & !bit, Ordering::Relaxed);
+    }
+
+    #[inline]
+    fn word_of(&self, id: EntityId) -> (&AtomicU64, u64) {
+        let word = if id.0 < 64 { &self.low } else { &self.high };
+        (word, 1 << (id.0 % 64))
     }
 }

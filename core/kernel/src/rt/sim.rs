@@ -3,7 +3,7 @@
 use super::det::Slot;
 use super::entity::set_current;
 use super::ids::EntityId;
-use super::machine::{Machine, Runtime, World};
+use super::machine::{Machine, World};
 use super::op::Op;
 use super::set::{EntitySet, MAX_ENTITIES, SetCell};
 use super::strategy::{Decision, Standing, Strategy};
@@ -24,8 +24,8 @@ pub(crate) struct Sim {
     made: UnsafeCell<Vec<Made>>,
     strategy: Cell<Option<*mut dyn Strategy>>,
     pub(crate) wants_steps: Cell<bool>,
-    /// Deterministic runtime, at most 64 entities, no priorities, a strategy that only decides: what the short ways
-    /// rely on.
+    /// A simulated runtime, at most 64 entities, no priorities, a strategy that only decides: what the short ways rely
+    /// on.
     pub(crate) plain: Cell<bool>,
     /// The step at which there is something else to do than to decide: the step limit, or at once.
     pub(crate) pause: Cell<u32>,
@@ -250,9 +250,8 @@ impl Machine {
         } else {
             sim.wants_steps.set(super::shuttle::wants_steps());
         }
-        let deterministic = self.runtime.get() == Runtime::Deterministic;
         sim.plain.set(
-            deterministic
+            self.simulated.get()
                 && self.entities.len() <= 64
                 && !sim.prio.get()
                 && !sim.wants_steps.get()

@@ -26,11 +26,11 @@ impl Entity {
             m.threads_block(self, wait);
             return;
         }
-        m.resource(wait.res).waiters.add(self.bit);
+        m.resource(wait.res).waiters.insert(self.id);
         // What it does next is to look again, whatever it announced before.
         m.announce(self, Op::new(OpKind::Wait, wait.res));
         self.wait_now(wait);
-        m.resource(wait.res).waiters.remove(self.bit);
+        m.resource(wait.res).waiters.remove(self.id);
     }
 
     /// Waits, by [`Self::block`], until `condition` holds.

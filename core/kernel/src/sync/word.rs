@@ -56,9 +56,9 @@ pub(crate) fn take(m: &Machine, e: &Entity, res: ResId, mode: Mode, spin: bool) 
         return take_on_threads(m, e, res, mode, spin);
     }
     let r = m.resource(res);
-    r.waiters.add(e.bit());
+    r.waiters.insert(e.id());
     if mode != Mode::Write {
-        r.read_waiters.add(e.bit());
+        r.read_waiters.insert(e.id());
     }
     fact(e, Fact::Asks, res, mode.code());
     if available(r, mode) {
@@ -67,9 +67,9 @@ pub(crate) fn take(m: &Machine, e: &Entity, res: ResId, mode: Mode, spin: bool) 
     if !available(r, mode) {
         wait_until_available(m, e, r, res, mode, spin);
     }
-    r.waiters.remove(e.bit());
+    r.waiters.remove(e.id());
     if mode != Mode::Write {
-        r.read_waiters.remove(e.bit());
+        r.read_waiters.remove(e.id());
     }
     own(m, e, r, res, mode);
 }
@@ -77,13 +77,13 @@ pub(crate) fn take(m: &Machine, e: &Entity, res: ResId, mode: Mode, spin: bool) 
 #[cold]
 fn wait_until_available(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: Mode, spin: bool) {
     if mode == Mode::Write {
-        r.queued_writers.add(e.bit());
+        r.queued_writers.insert(e.id());
     }
     m.announce(e, crate::rt::Op::new(mode.op(), res));
     while !available(r, mode) {
         e.wait_now(wait_for_holders(res, spin));
     }
-    r.queued_writers.remove(e.bit());
+    r.queued_writers.remove(e.id());
     if e.watched.get() {
         tell_that_it_gets(r);
     }
@@ -152,9 +152,8 @@ fn own(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: Mode) {
 }
 
 fn own_shared(m: &Machine, e: &Entity, r: &Resource, res: ResId) {
-    let me = e.bit();
     r.state.store(r.state.load(Relaxed) + 1, Relaxed);
-    r.listed.add(me);
+    r.listed.insert(e.id());
     e.hold_shared(res);
     m.not_ready(r.waiters.load(Relaxed) & !r.read_waiters.load(Relaxed));
 }
@@ -212,7 +211,7 @@ fn release_shared(e: &Entity, r: &Resource, res: ResId) -> bool {
     }
     r.state.store(r.state.load(Relaxed) - 1, Relaxed);
     if !e.holds_shared(res) {
-        r.listed.remove(e.bit());
+        r.listed.remove(e.id());
     }
     true
 }
