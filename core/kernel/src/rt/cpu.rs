@@ -4,7 +4,7 @@ use super::entity::{Entity, EntityKind};
 use super::event::Fact;
 use super::ids::{CpuId, EntityId, ResId};
 use super::machine::Machine;
-use super::op::{Op, OpKind};
+use super::op::OpKind;
 
 impl Machine {
     /// An interrupt handler borrows the CPU.
@@ -167,8 +167,7 @@ impl Entity {
     #[inline]
     pub fn cpu_point(&self) {
         if self.shares_cpu {
-            self.machine()
-                .point(self, Op::new(OpKind::Cpu, ResId(u32::from(self.cpu.0))));
+            self.point(OpKind::Cpu, ResId::cpu(self.cpu));
         }
     }
 

@@ -443,7 +443,7 @@ impl Entity {
     }
 
     /// Announces an operation and lets exploration decide who runs: returns when this entity is to execute it.
-    #[inline]
+    #[inline(never)]
     pub fn point(&self, kind: OpKind, res: ResId) {
         self.machine().point(self, Op::new(kind, res));
     }

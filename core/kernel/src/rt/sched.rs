@@ -26,8 +26,9 @@ impl Machine {
         }
     }
 
-    /// See [`Entity::point`].
-    #[inline]
+    /// See [`Entity::point`]. Part of whoever stops here, so that where it goes on is where it jumps to after a switch:
+    /// returning there would be a second jump that no processor foresees.
+    #[inline(always)]
     pub(crate) fn point(&self, e: &Entity, op: Op) {
         let sim = &self.sim;
         if !sim.plain.get() {
@@ -132,7 +133,7 @@ impl Machine {
     }
 
     /// As [`Machine::decide`], where [`Sim::plain`](super::sim::Sim::plain) holds.
-    #[inline(never)]
+    #[inline(always)]
     fn decide_plainly(&self, from: &Entity, candidates: u64) {
         if self.runtime.get() != Runtime::Deterministic {
             super::shuttle::decide(self, from, candidates.into());

@@ -72,11 +72,7 @@ pub(crate) enum Made {
 impl Made {
     /// The decision for `picked`.
     #[inline]
-    pub(crate) fn pick(
-        candidates: EntitySet,
-        current: Option<EntityId>,
-        picked: EntityId,
-    ) -> Self {
+    pub(crate) fn pick(candidates: EntitySet, current: Option<EntityId>, picked: EntityId) -> Self {
         match u64::try_from(candidates) {
             Ok(candidates) => Self::Pick {
                 candidates,

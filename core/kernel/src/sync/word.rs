@@ -5,8 +5,7 @@
 use crate::rt::event::fact;
 use crate::rt::resource::WRITER;
 use crate::rt::{
-    Entity, EntitySet, EventKind, Fact, Machine, OpKind, ResId, Resource, record,
-    wait_for_holders,
+    Entity, EntitySet, EventKind, Fact, Machine, OpKind, ResId, Resource, record, wait_for_holders,
 };
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
