@@ -244,7 +244,7 @@ pub(crate) fn held_by(r: &Resource, e: &Entity) -> bool {
 }
 
 fn take_on_threads(m: &Machine, e: &Entity, res: ResId, mode: Mode, spin: bool) {
-    m.point(e, crate::rt::Op::new(mode.op(), res));
+    e.point(mode.op(), res);
     let r = m.resource(res);
     if try_take_on_threads(e, r, res, mode) {
         return;
