@@ -196,6 +196,7 @@ impl Machine {
             has_found: AtomicBool::new(false),
             anything: ResId::NONE,
         };
+        machine.sim.prio.set(machine.ranks());
         machine.anything = machine.add_resource(ResKind::State, "anything to change");
         if machine.rt() {
             machine.add_bh_locks();

@@ -16,7 +16,7 @@ pub(crate) struct Sim {
     pub(crate) live: Cell<EntitySet>,
     pub(crate) running: Cell<Option<EntityId>>,
     pub(crate) steps: Cell<u32>,
-    /// Whether entities have real-time priorities that differ.
+    /// Whether tasks of one CPU differ in priority: as the machine was built.
     pub(crate) prio: Cell<bool>,
     next: UnsafeCell<[Op; MAX_ENTITIES]>,
     /// Where the machine stood when somebody was shown it.
@@ -219,7 +219,6 @@ impl Machine {
         }
         sim.live.set(live);
         sim.ready.set(ready);
-        sim.prio.set(self.ranks());
         sim.allowed.set(live);
     }
 
