@@ -313,6 +313,7 @@ fn build(plan: Plan) -> (Machine, Random) {
         prio: 0,
         pf: 0,
         times: if plan.irq == Some(i) { plan.times } else { 0 },
+        started: true,
     };
     let n = plan.bodies.len();
     let mut m = Machine::new(&MachineSpec {

@@ -140,6 +140,21 @@ impl Machine {
     }
 }
 
+impl Machine {
+    /// See [`Entity::start`].
+    pub(crate) fn start_task(&self, id: EntityId) {
+        let e = self.entity(id);
+        if !self.simulated.get() {
+            self.threads_start(e);
+            return;
+        }
+        if e.unstarted.replace(false) {
+            super::event::fact_of_current(self, Fact::Raises, ResId::NONE, id.bit());
+            self.sim.ready.set(self.sim.ready.get() | id.bit());
+        }
+    }
+}
+
 impl Entity {
     /// Sleeps for a bounded time: others run as long as exploration lets them, then it goes on.
     pub fn nap(&self) {

@@ -45,6 +45,8 @@ pub struct EntitySpec {
     pub pf: u32,
     /// How often an interrupt fires by itself, at any moment; further firings are raised by the model.
     pub times: u16,
+    /// Whether a task runs from the beginning; if not, once somebody calls [`Entity::start`].
+    pub started: bool,
 }
 
 impl EntitySpec {
@@ -58,6 +60,7 @@ impl EntitySpec {
             prio: 0,
             pf: 0,
             times: 0,
+            started: true,
         }
     }
 
@@ -119,6 +122,7 @@ pub struct Entity {
     pub(crate) name: Box<str>,
     pub(crate) spec_pf: u32,
     pub(crate) times: u16,
+    pub(crate) starts_by_itself: bool,
     /// On a CPU with other entities: then preemption and interrupts are decisions.
     pub(crate) shares_cpu: bool,
     /// Whether anybody wants to know what happens on the machine, where each event looks.
@@ -151,6 +155,8 @@ pub struct Entity {
     shared_holds: RefCell<Vec<ResId>>,
     /// Locks held that were taken with interrupts off.
     irq_locks: RefCell<Vec<ResId>>,
+    /// Made by `kthread_create()`, and nobody has woken it yet.
+    pub(crate) unstarted: Cell<bool>,
     /// Its body has begun and not ended.
     pub(crate) active: Cell<bool>,
     /// Looks at a condition since the current wait began (OS threads).
@@ -185,6 +191,7 @@ impl Entity {
             name: spec.name.as_str().into(),
             spec_pf: spec.pf,
             times: spec.times,
+            starts_by_itself: spec.started,
             shares_cpu,
             watched: Cell::new(false),
             machine: Cell::new(std::ptr::null()),
@@ -204,6 +211,7 @@ impl Entity {
             effects: Cell::new(0),
             shared_holds: RefCell::new(Vec::with_capacity(8)),
             irq_locks: RefCell::new(Vec::with_capacity(8)),
+            unstarted: Cell::new(false),
             active: Cell::new(false),
             looks: Cell::new(0),
             lockdep: UnsafeCell::new(ksplat_lockdep::TaskState::new(id.0.into())),
@@ -229,6 +237,7 @@ impl Entity {
         self.changes.set(0);
         self.effects.set(0);
         self.site.set(0);
+        self.unstarted.set(!self.starts_by_itself);
         self.active.set(false);
         self.shared_holds.borrow_mut().clear();
         self.irq_locks.borrow_mut().clear();
@@ -309,6 +318,17 @@ impl Entity {
     #[must_use]
     pub fn raisers(&self) -> EntitySet {
         self.raisers.load(Relaxed)
+    }
+
+    /// Whether it is at rest until somebody else makes it run.
+    pub(crate) fn is_raised(&self) -> bool {
+        self.kind.is_raised() || self.unstarted.get()
+    }
+
+    /// `wake_up_process()` for a task that `kthread_create()` made: it may run from now on.
+    pub fn start(&self, task: EntityId) {
+        self.point(OpKind::Start, ResId::NONE);
+        self.machine().start_task(task);
     }
 
     /// Whether it runs as an interrupt handler.

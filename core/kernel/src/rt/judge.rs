@@ -118,14 +118,14 @@ impl Waits<'_> {
         // Who was woken has something to do.
         match self.wait(id).filter(|_| self.ready & id.bit() == 0) {
             Some(w) => w.how != WaitHow::Idle,
-            None => !self.machine.entity(id).kind.is_raised() || self.ready & id.bit() != 0,
+            None => !self.machine.entity(id).is_raised() || self.ready & id.bit() != 0,
         }
     }
 
     fn can_end(&self, id: EntityId, progress: EntitySet) -> bool {
         let e = self.machine.entity(id);
         let ended = self.ready & id.bit() != 0
-            || e.kind.is_raised() && e.raisers() & !id.bit() & progress != 0
+            || e.is_raised() && e.raisers() & !id.bit() & progress != 0
             || self.wait(id).is_some_and(|w| {
                 let needs = self.needed(e, w);
                 match w.needs {
@@ -256,10 +256,10 @@ impl Waits<'_> {
         w.needs == Needs::Anyone || (w.how == WaitHow::Spin && (sequence || !lock))
     }
 
-    /// Interrupts and softirqs that nobody raised: no links of a chain of waits.
+    /// Interrupts and softirqs that nobody raised, tasks that nobody started: no links of a chain of waits.
     fn at_rest(&self) -> EntitySet {
         members(self.live & !self.ready)
-            .filter(|&id| self.machine.entity(id).kind.is_raised() && self.wait(id).is_none())
+            .filter(|&id| self.machine.entity(id).is_raised() && self.wait(id).is_none())
             .fold(0, |s, id| s | id.bit())
     }
 

@@ -213,7 +213,7 @@ impl Machine {
         for e in &self.entities {
             sim.set_next(e.id, Self::start_op());
             live |= e.bit;
-            if !e.kind.is_raised() || e.pending.get() > 0 {
+            if !e.is_raised() || e.pending.get() > 0 {
                 ready |= e.bit;
             }
         }

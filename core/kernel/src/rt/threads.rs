@@ -104,7 +104,7 @@ pub fn run_on_threads(machine: &Machine, world: &dyn World, seed: u64) -> Outcom
     let tasks = machine
         .entities
         .iter()
-        .filter(|e| e.kind == EntityKind::Task)
+        .filter(|e| e.kind == EntityKind::Task && e.starts_by_itself)
         .count();
     parking.tasks_left.store(tasks, Ordering::Relaxed);
     let all = machine.entities.iter().fold(0, |s, e| s | e.bit);
@@ -143,7 +143,7 @@ impl Machine {
         set_current(Some(e));
         if e.kind.is_raised() {
             self.serve_irq(e);
-        } else {
+        } else if self.threads_started(e) {
             self.thread_body(e);
         }
         set_current(None);
@@ -152,6 +152,26 @@ impl Machine {
         if e.kind == EntityKind::Task && parking.tasks_left.fetch_sub(1, Ordering::SeqCst) == 1 {
             // All tasks have ended: daemons and interrupts have nobody left to serve.
             self.stopped.store(true, Ordering::SeqCst);
+        }
+    }
+
+    /// Waits until the task is started; false if it never is.
+    fn threads_started(&self, e: &Entity) -> bool {
+        let started = &self.parking.irq_pending[e.id.index()];
+        while !e.starts_by_itself && started.load(Ordering::Acquire) == 0 {
+            if self.tearing_down() {
+                return false;
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        true
+    }
+
+    /// A task may run from now on. It counts before the one that starts it ends.
+    pub(crate) fn threads_start(&self, e: &Entity) {
+        let pending = &self.parking.irq_pending[e.id.index()];
+        if !e.starts_by_itself && pending.swap(1, Ordering::AcqRel) == 0 {
+            self.parking.tasks_left.fetch_add(1, Ordering::SeqCst);
         }
     }
 
