@@ -10,6 +10,7 @@ mod directed;
 mod dpor;
 mod drive;
 mod exhaustive;
+mod family;
 mod pct;
 mod portfolio;
 mod pos;

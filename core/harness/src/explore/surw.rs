@@ -1,14 +1,18 @@
 //! SURW: selectively uniform random walk (Zhao, Wolff, Mathur, Roychoudhury, ASPLOS 2025).
 
+use super::family::Family;
 use super::rng::Rng;
 use ksplat_kernel::rt::{
-    Decision, End, Ending, EntityId, EntitySet, MAX_CPUS, MAX_ENTITIES, Op, OpKind, Step, Strategy,
-    members,
+    Decision, End, Ending, EntityId, EntitySet, MAX_CPUS, MAX_ENTITIES, Op, OpKind, ResId, Step,
+    Strategy, members,
 };
 
 /// Per execution one shared object is drawn, with a weight of its accesses. The order of the accesses to it is sampled
 /// uniformly, by drawing who comes next in proportion to the accesses that each entity still has to do and holding
 /// the others back; everything else is ordered by random priorities.
+///
+/// Entities that were made ready by another one count for that one until they are: what it has still to do includes
+/// what they have.
 ///
 /// Accesses are counted in a random walk: the first execution, and one in [`PROFILE_EVERY`] after it. Counts of other
 /// executions would not do: those in which entities retry for long would drown the rest.
@@ -24,7 +28,10 @@ pub struct Surw {
     /// Entities whose pending operation has a priority.
     drawn: EntitySet,
     held_back: EntitySet,
+    /// Who retries and waits for others to do something.
+    resting: EntitySet,
     intended: Option<EntityId>,
+    family: Family,
 }
 
 /// Executions for which a profile serves: one that misleads does not do so for long.
@@ -45,6 +52,10 @@ struct Profile {
     counts: Vec<[u16; MAX_ENTITIES]>,
     /// Whether an object is accessed other than by reads.
     written: Vec<bool>,
+    /// The locks that were held at every access to an object; none yet if it was not accessed.
+    guards: Vec<Option<Vec<ResId>>>,
+    /// The locks that each entity holds.
+    held: Vec<Vec<ResId>>,
     /// The objects that may be selected, and how likely: what the counts of the last profile come to.
     weights: Vec<(usize, u64)>,
 }
@@ -59,6 +70,16 @@ fn object(op: Op) -> Option<usize> {
 }
 
 impl Profile {
+    fn step(&mut self, entity: EntityId, op: Op) {
+        self.count(entity, op);
+        let held = &mut self.held[entity.index()];
+        match op.kind {
+            OpKind::Lock => held.push(op.res),
+            OpKind::Unlock => held.retain(|&lock| lock != op.res),
+            _ => {}
+        }
+    }
+
     fn count(&mut self, entity: EntityId, op: Op) {
         let Some(object) = object(op) else {
             return;
@@ -66,20 +87,33 @@ impl Profile {
         if object >= self.counts.len() {
             self.counts.resize(object + 1, [0; MAX_ENTITIES]);
             self.written.resize(object + 1, false);
+            self.guards.resize(object + 1, None);
+        }
+        let held = &self.held[entity.index()];
+        match &mut self.guards[object] {
+            Some(guards) => guards.retain(|lock| held.contains(lock)),
+            guards => *guards = Some(held.clone()),
         }
         let count = &mut self.counts[object][entity.index()];
         *count = count.saturating_add(1);
         self.written[object] |= !matches!(op.kind, OpKind::Load | OpKind::Read);
     }
 
-    fn begin(&mut self) {
+    /// True if what was learnt is forgotten.
+    fn begin(&mut self) -> bool {
         self.runs = self.left == 0;
         if !self.runs {
             self.left -= 1;
-        } else if self.short == 0 {
+            return false;
+        }
+        if self.short == 0 {
             self.counts.fill([0; MAX_ENTITIES]);
             self.written.fill(false);
+            self.guards.fill(None);
         }
+        self.held.clear();
+        self.held.resize(MAX_ENTITIES, Vec::new());
+        self.short == 0
     }
 
     fn end(&mut self, end: End) {
@@ -95,11 +129,13 @@ impl Profile {
         }
     }
 
-    /// How likely an object is selected; 0 if entities do not share it.
+    /// How likely an object is selected; 0 if entities do not share it, or if the order of the accesses to it is that
+    /// of the accesses to a lock.
     fn weight(&self, object: usize) -> u64 {
         let row = &self.counts[object];
         let users = row.iter().filter(|&&n| n != 0).count();
-        if users < 2 || !self.written[object] {
+        let guarded = self.guards[object].as_ref().is_some_and(|g| !g.is_empty());
+        if users < 2 || !self.written[object] || guarded {
             return 0;
         }
         row.iter().map(|&n| u64::from(n)).sum()
@@ -139,8 +175,34 @@ impl Surw {
             priority: [0; MAX_ENTITIES],
             drawn: 0,
             held_back: 0,
+            resting: 0,
             intended: None,
+            family: Family::default(),
         }
+    }
+
+    /// Looks who was made ready by the last step.
+    fn look(&mut self, decision: &Decision<'_>) {
+        let born = self.family.born(decision);
+        if self.profile.runs {
+            self.family.learn(born);
+            return;
+        }
+        for child in members(born) {
+            self.leave_home(child);
+        }
+    }
+
+    /// What an entity has to do is no longer its parent's.
+    fn leave_home(&mut self, child: EntityId) {
+        let Some(parent) = self.family.parent(child) else {
+            return;
+        };
+        let (theirs, whole) = (self.left[child.index()], self.left[parent.index()]);
+        if self.intended == Some(parent) && self.rng.below(whole) < theirs {
+            self.intended = Some(child);
+        }
+        self.left[parent.index()] = whole.saturating_sub(theirs);
     }
 
     fn highest(&self, candidates: EntitySet) -> EntityId {
@@ -167,6 +229,15 @@ impl Surw {
         self.rng.member(candidates)
     }
 
+    /// Who retries accesses nothing new before somebody else has: the others need not wait for him.
+    fn give_up(&mut self, entity: EntityId) {
+        self.resting |= entity.bit();
+        if self.intended == Some(entity) {
+            self.held_back = 0;
+            self.intended = None;
+        }
+    }
+
     fn is_selected(&self, op: Op) -> bool {
         self.selected.is_some() && object(op) == self.selected
     }
@@ -176,8 +247,12 @@ impl Strategy for Surw {
     fn begin(&mut self) {
         self.drawn = 0;
         self.held_back = 0;
+        self.resting = 0;
         self.intended = None;
-        self.profile.begin();
+        self.family.begin();
+        if self.profile.begin() {
+            self.family.forget();
+        }
         self.selected = if self.profile.runs {
             None
         } else {
@@ -187,10 +262,12 @@ impl Strategy for Surw {
             for (left, &count) in self.left.iter_mut().zip(&self.profile.counts[object]) {
                 *left = u32::from(count);
             }
+            self.family.gather(&mut self.left);
         }
     }
 
     fn pick(&mut self, decision: &Decision<'_>) -> EntityId {
+        self.look(decision);
         if self.profile.runs {
             return self.rng.member(decision.candidates);
         }
@@ -199,7 +276,10 @@ impl Strategy for Surw {
         }
         self.drawn |= decision.candidates;
         loop {
-            let free = decision.candidates & !self.held_back;
+            let mut free = decision.candidates & !self.held_back;
+            if free & !self.resting != 0 {
+                free &= !self.resting;
+            }
             if free == 0 {
                 // Whoever was intended cannot run now.
                 self.held_back = 0;
@@ -228,11 +308,18 @@ impl Strategy for Surw {
     }
 
     fn step(&mut self, step: &Step<'_>) {
+        self.look(&step.decision);
         let (entity, op) = (step.picked, step.decision.op(step.picked));
+        self.family.step(entity);
         if self.profile.runs {
-            self.profile.count(entity, op);
+            self.profile.step(entity, op);
         }
         self.drawn &= !entity.bit();
+        if op.kind == OpKind::Yield {
+            self.give_up(entity);
+        } else {
+            self.resting = 0;
+        }
         if self.is_selected(op) {
             let left = &mut self.left[entity.index()];
             *left = left.saturating_sub(1);

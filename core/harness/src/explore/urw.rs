@@ -1,5 +1,6 @@
 //! URW: uniform random walk (Zhao, Wolff, Mathur, Roychoudhury, ASPLOS 2025; the non-selective form).
 
+use super::family::Family;
 use super::rng::{Rng, nth_member};
 use ksplat_kernel::rt::{Decision, Ending, EntityId, MAX_ENTITIES, Step, Strategy, members};
 
@@ -16,24 +17,43 @@ pub struct Urw {
     /// Steps that each entity is expected to do yet.
     left: [u32; MAX_ENTITIES],
     done: [u32; MAX_ENTITIES],
+    family: Family,
 }
 
 impl Urw {
     /// Equal seeds decide equally.
     #[must_use]
-    pub const fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         Self {
             rng: Rng::new(seed),
             executions: 0,
             total: [0; MAX_ENTITIES],
             left: [0; MAX_ENTITIES],
             done: [0; MAX_ENTITIES],
+            family: Family::default(),
         }
+    }
+
+    /// Looks who was made ready by the last step: what these have to do is no longer their parents'.
+    fn look(&mut self, decision: &Decision<'_>) {
+        let born = self.family.born(decision);
+        if born == 0 {
+            return;
+        }
+        for child in members(born) {
+            if let Some(parent) = self.family.parent(child) {
+                let theirs = self.left[child.index()];
+                let whole = &mut self.left[parent.index()];
+                *whole = whole.saturating_sub(theirs);
+            }
+        }
+        self.family.learn(born);
     }
 }
 
 impl Strategy for Urw {
     fn begin(&mut self) {
+        self.family.begin();
         self.done = [0; MAX_ENTITIES];
         if self.executions == 0 {
             return;
@@ -42,9 +62,11 @@ impl Strategy for Urw {
         for (left, total) in self.left.iter_mut().zip(&self.total) {
             *left = u32::try_from((total + n / 2) / n).unwrap_or(u32::MAX);
         }
+        self.family.gather(&mut self.left);
     }
 
     fn pick(&mut self, decision: &Decision<'_>) -> EntityId {
+        self.look(decision);
         let weight = |e: EntityId| u64::from(self.left[e.index()].max(1));
         let sum: u64 = members(decision.candidates).map(weight).sum();
         let mut at = self.rng.next() % sum;
@@ -63,6 +85,8 @@ impl Strategy for Urw {
     }
 
     fn step(&mut self, step: &Step<'_>) {
+        self.look(&step.decision);
+        self.family.step(step.picked);
         let i = step.picked.index();
         self.done[i] += 1;
         self.left[i] = self.left[i].saturating_sub(1);

@@ -1,0 +1,66 @@
+//! Who made whom ready: entities that are at rest until another one starts or raises them.
+
+use ksplat_kernel::rt::{Decision, EntityId, EntitySet, MAX_ENTITIES, members};
+
+/// What an entity is expected to do yet includes what those do whom it is yet to make ready.
+///
+/// Without that a task that starts others seems to be nearly done, and is made to wait for those that it has started.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Family {
+    /// Entities that were ready at some time of this execution.
+    seen: EntitySet,
+    /// Who made the last step.
+    last: Option<EntityId>,
+    /// Children with their parents, as they came, in the executions that are learnt from.
+    births: Vec<(EntityId, EntityId)>,
+}
+
+impl Family {
+    /// An execution begins.
+    pub(super) const fn begin(&mut self) {
+        self.seen = 0;
+        self.last = None;
+    }
+
+    /// Forgets who made whom ready.
+    pub(super) fn forget(&mut self) {
+        self.births.clear();
+    }
+
+    /// Somebody goes on.
+    pub(super) const fn step(&mut self, picked: EntityId) {
+        self.last = Some(picked);
+    }
+
+    /// Those who are ready for the first time in this execution, and were not at its beginning.
+    pub(super) fn born(&mut self, decision: &Decision<'_>) -> EntitySet {
+        let new = decision.state.ready & !self.seen;
+        self.seen |= new;
+        if self.last.is_some() { new } else { 0 }
+    }
+
+    /// Learns whose step made these ready.
+    pub(super) fn learn(&mut self, born: EntitySet) {
+        let Some(parent) = self.last else {
+            return;
+        };
+        for child in members(born) {
+            if child != parent && self.parent(child).is_none() {
+                self.births.push((child, parent));
+            }
+        }
+    }
+
+    /// Who is expected to make this one ready.
+    pub(super) fn parent(&self, child: EntityId) -> Option<EntityId> {
+        let birth = self.births.iter().find(|b| b.0 == child);
+        birth.map(|&(_, parent)| parent)
+    }
+
+    /// Adds what children have to do to what their parents have.
+    pub(super) fn gather(&self, left: &mut [u32; MAX_ENTITIES]) {
+        for &(child, parent) in self.births.iter().rev() {
+            left[parent.index()] = left[parent.index()].saturating_add(left[child.index()]);
+        }
+    }
+}
