@@ -1,10 +1,12 @@
 //! Programs out of bytes (`Arbitrary`).
 //!
-//! Small on purpose: two CPUs, two or three tasks, few locks, a page or two, allocations under pressure, callbacks that
-//! lock. What the known cases need is within reach of a short input; what is declared depends on the first bytes, what
-//! happens on the rest. Everything goes through [`super::repair`].
+//! Small on purpose: two CPUs, up to three tasks, few locks, a page or two, allocations under pressure, callbacks that
+//! lock. Most programs are about two or three subjects (see `swarm`). What the known cases need is within reach of a
+//! short input; what is declared depends on the first bytes, what happens on the rest. Everything goes through
+//! [`super::repair`].
 
 mod bodies;
+mod swarm;
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 
@@ -24,6 +26,7 @@ use super::rules_text::{GUARDS, RulesText, SWITCHES, Setting};
 use super::schedule::Schedule;
 use super::table::{Id, Table};
 use super::{At, Block, Name, Program, repair};
+use swarm::{Subject, Swarm};
 
 impl<'a> Arbitrary<'a> for Name {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
@@ -48,16 +51,30 @@ impl<'a> Arbitrary<'a> for Program {
             machine: machine(u)?,
             ..Self::default()
         };
-        synchronisation(u, &mut program)?;
-        if u.ratio(2, 3)? {
-            memory(u, &mut program)?;
+        let about = Swarm::draw(u)?;
+        synchronisation(u, &about, &mut program)?;
+        let paged = [
+            Subject::Pages,
+            Subject::Writeback,
+            Subject::Memcg,
+            Subject::Accounting,
+        ];
+        if paged.iter().any(|&s| about.has(s)) || u.ratio(1, 3)? {
+            memory(u, &about, &mut program)?;
+        } else if about.has(Subject::Notifier) {
+            program.mms = mms(1)?;
+            program.pages = table(1, || page(u, &about))?;
         }
-        handlers(u, &mut program)?;
+        handlers(u, &about, &mut program)?;
         if u.ratio(1, 8)? {
             extras(u, &mut program)?;
         }
-        let tasks = u.int_in_range(2..=3)?;
-        program.tasks = table(tasks, || task(u))?;
+        let tasks = if u.ratio(1, 8)? {
+            1
+        } else {
+            u.int_in_range(2..=3)?
+        };
+        program.tasks = table(tasks, || task(u, &about))?;
         repair(&mut program);
         Ok(program)
     }
@@ -68,6 +85,23 @@ fn table<T>(count: usize, make: impl FnMut() -> Result<T>) -> Result<Table<T>> {
         .take(count)
         .collect::<Result<_>>()
         .map(Table)
+}
+
+/// One of something that the program is about, otherwise seldom one.
+fn one<'a, T>(
+    u: &mut Unstructured<'a>,
+    about: bool,
+    make: impl FnMut(&mut Unstructured<'a>) -> Result<T>,
+) -> Result<Table<T>> {
+    if about {
+        let mut make = make;
+        return table(1, || make(u));
+    }
+    if u.ratio(1, 4)? {
+        some(u, 1, make)
+    } else {
+        Ok(Table::default())
+    }
 }
 
 /// Up to `most` of something, often none.
@@ -109,7 +143,7 @@ fn setting(u: &mut Unstructured<'_>) -> Result<Setting> {
 
 fn machine(u: &mut Unstructured<'_>) -> Result<Machine> {
     let mut machine = Machine::default();
-    if u.ratio(1, 8)? {
+    if u.ratio(1, 4)? {
         machine.cpus = 1;
     }
     if u.ratio(1, 2)? {
@@ -133,23 +167,34 @@ fn machine(u: &mut Unstructured<'_>) -> Result<Machine> {
     Ok(machine)
 }
 
-fn synchronisation(u: &mut Unstructured<'_>, program: &mut Program) -> Result<()> {
-    let locks = u.int_in_range(1..=4)?;
+fn synchronisation(u: &mut Unstructured<'_>, about: &Swarm, program: &mut Program) -> Result<()> {
+    let locks = u.int_in_range(1..=3)?;
     program.locks = table(locks, || lock(u))?;
-    program.completions = some(u, 1, |_| {
+    if about.has(Subject::Interrupts) {
+        let first = &mut program.locks.0[0];
+        (first.kind, first.population) = (LockKind::Spinlock, None);
+    }
+    let waits = about.has(Subject::Waits);
+    program.completions = one(u, waits, |_| {
         Ok(Completion {
             at: At::NOWHERE,
             name: Name::default(),
         })
     })?;
-    program.flags = some(u, 1, |u| {
+    program.flags = one(u, waits, |u| {
         Ok(Flag {
             at: At::NOWHERE,
             name: Name::default(),
             on: u.arbitrary()?,
         })
     })?;
-    program.workqueues = some(u, 1, |u| {
+    program.wait_queues = one(u, waits, |_| {
+        Ok(WaitQueue {
+            at: At::NOWHERE,
+            name: Name::default(),
+        })
+    })?;
+    program.workqueues = one(u, about.has(Subject::Works), |u| {
         Ok(Workqueue {
             at: At::NOWHERE,
             name: Name::default(),
@@ -190,12 +235,13 @@ fn lock(u: &mut Unstructured<'_>) -> Result<Lock> {
 }
 
 /// Pages, their mapping and what hangs on it.
-fn memory(u: &mut Unstructured<'_>, program: &mut Program) -> Result<()> {
+fn memory(u: &mut Unstructured<'_>, about: &Swarm, program: &mut Program) -> Result<()> {
+    let writeback = about.has(Subject::Writeback);
     program
         .functions
         .0
         .push(function(u, FunctionKind::ReleasePage)?);
-    program.memcgs = some(u, 1, |u| {
+    program.memcgs = one(u, about.has(Subject::Memcg), |u| {
         Ok(Memcg {
             at: At::NOWHERE,
             name: Name::default(),
@@ -205,7 +251,7 @@ fn memory(u: &mut Unstructured<'_>, program: &mut Program) -> Result<()> {
             stock: u.int_in_range(0..=2)?,
         })
     })?;
-    program.devices = some(u, 1, |u| {
+    program.devices = one(u, writeback, |u| {
         Ok(Device {
             at: At::NOWHERE,
             name: Name::default(),
@@ -220,17 +266,13 @@ fn memory(u: &mut Unstructured<'_>, program: &mut Program) -> Result<()> {
             device: Id::new(0),
         })
     })?;
-    program.mms = some(u, 1, |_| {
-        Ok(Mm {
-            at: At::NOWHERE,
-            name: Name::default(),
-        })
-    })?;
-    let attached = u.arbitrary()?;
+    let mapped = about.has(Subject::Notifier) || u.ratio(1, 8)?;
+    program.mms = mms(usize::from(mapped))?;
+    let attached = about.has(Subject::Accounting) || u.ratio(1, 8)?;
     if attached {
         inode(u, program)?;
     }
-    let maps_blocks = u.arbitrary()?;
+    let maps_blocks = writeback && u.ratio(3, 4)?;
     if maps_blocks {
         let body = function(u, FunctionKind::MapBlocks)?;
         program.functions.0.push(body);
@@ -245,8 +287,18 @@ fn memory(u: &mut Unstructured<'_>, program: &mut Program) -> Result<()> {
         map_blocks: if maps_blocks { Some(Id::new(1)) } else { None },
         may_deadlock: u.ratio(1, 8)?,
     });
-    program.pages = some(u, 3, page)?;
+    let pages = u.int_in_range(1..=3)?;
+    program.pages = table(pages, || page(u, about))?;
     Ok(())
+}
+
+fn mms(count: usize) -> Result<Table<Mm>> {
+    table(count, || {
+        Ok(Mm {
+            at: At::NOWHERE,
+            name: Name::default(),
+        })
+    })
 }
 
 /// An inode and the wb that its writeback is accounted to.
@@ -277,28 +329,25 @@ fn completes(u: &mut Unstructured<'_>) -> Result<CompletesIn> {
     })
 }
 
-fn page(u: &mut Unstructured<'_>) -> Result<Page> {
-    let bits = match u.int_in_range(0..=3)? {
-        0 | 1 => PageBits::default().with(PageBit::Private),
-        2 => PageBits::default().with(PageBit::Dirty),
+fn page(u: &mut Unstructured<'_>, about: &Swarm) -> Result<Page> {
+    let none = PageBits::default();
+    let bits = match u.int_in_range(0..=5)? {
+        0..=2 if about.has(Subject::Writeback) => none.with(PageBit::Dirty),
+        0..=2 => none.with(PageBit::Private),
+        3 => none.with(PageBit::Dirty),
+        4 => none.with(PageBit::Isolated),
         _ => u.arbitrary()?,
     };
+    let charged = about.has(Subject::Memcg) || u.ratio(1, 2)?;
+    let mapped = about.has(Subject::Notifier) || u.ratio(1, 2)?;
     Ok(Page {
         at: At::NOWHERE,
         name: Name::default(),
         count: u.int_in_range(1..=2)?,
         mapping: Some(Id::new(0)),
         bits,
-        memcg: if u.arbitrary()? {
-            Some(Id::new(0))
-        } else {
-            None
-        },
-        mm: if u.arbitrary()? {
-            Some(Id::new(0))
-        } else {
-            None
-        },
+        memcg: charged.then_some(Id::new(0)),
+        mm: mapped.then_some(Id::new(0)),
     })
 }
 
@@ -311,8 +360,9 @@ fn function(u: &mut Unstructured<'_>, kind: FunctionKind) -> Result<Function> {
     })
 }
 
-fn handlers(u: &mut Unstructured<'_>, program: &mut Program) -> Result<()> {
-    program.shrinkers = some(u, 1, |u| {
+fn handlers(u: &mut Unstructured<'_>, about: &Swarm, program: &mut Program) -> Result<()> {
+    let reclaims = about.has(Subject::Reclaim) && u.ratio(2, 3)?;
+    program.shrinkers = one(u, reclaims, |u| {
         Ok(Shrinker {
             at: At::NOWHERE,
             name: Name::default(),
@@ -321,16 +371,17 @@ fn handlers(u: &mut Unstructured<'_>, program: &mut Program) -> Result<()> {
             body: u.arbitrary()?,
         })
     })?;
-    program.irqs = some(u, 1, |u| {
+    let interrupts = about.has(Subject::Interrupts);
+    program.irqs = one(u, interrupts, |u| {
         Ok(Irq {
             at: At::NOWHERE,
             name: Name::default(),
             cpu: 0,
             times: 1,
-            body: u.arbitrary()?,
+            body: swarm::atomic(|| u.arbitrary())?,
         })
     })?;
-    program.works = some(u, 1, |u| {
+    program.works = one(u, about.has(Subject::Works), |u| {
         Ok(Work {
             at: At::NOWHERE,
             name: Name::default(),
@@ -338,7 +389,7 @@ fn handlers(u: &mut Unstructured<'_>, program: &mut Program) -> Result<()> {
             body: u.arbitrary()?,
         })
     })?;
-    program.notifiers = some(u, usize::from(!program.mms.is_empty()), |u| {
+    program.notifiers = one(u, about.has(Subject::Notifier), |u| {
         Ok(Notifier {
             at: At::NOWHERE,
             name: Name::default(),
@@ -372,13 +423,13 @@ fn extras(u: &mut Unstructured<'_>, program: &mut Program) -> Result<()> {
     program.softirqs.0.push(Softirq {
         at,
         name: name(),
-        body: u.arbitrary()?,
+        body: swarm::atomic(|| u.arbitrary())?,
     });
     program.timers.0.push(Timer {
         at,
         name: name(),
         cpu: u.arbitrary()?,
-        body: u.arbitrary()?,
+        body: swarm::atomic(|| u.arbitrary())?,
     });
     program.schedule = Some(Schedule {
         at,
@@ -435,7 +486,7 @@ fn expect(u: &mut Unstructured<'_>) -> Result<Expect> {
     })
 }
 
-fn task(u: &mut Unstructured<'_>) -> Result<Task> {
+fn task(u: &mut Unstructured<'_>, about: &Swarm) -> Result<Task> {
     let flags = match u.int_in_range(0..=7)? {
         0 => TaskFlags::default().with(TaskFlag::Daemon),
         1 => u.arbitrary()?,
@@ -444,14 +495,10 @@ fn task(u: &mut Unstructured<'_>) -> Result<Task> {
     Ok(Task {
         at: At::NOWHERE,
         name: Name::default(),
-        cpu: u.int_in_range(0..=1)?,
+        cpu: u8::from(u.ratio(1, 3)?),
         prio: if u.ratio(1, 8)? { 1 } else { 0 },
         flags,
-        memcg: if u.ratio(1, 4)? {
-            Some(Id::new(0))
-        } else {
-            None
-        },
+        memcg: (about.has(Subject::Memcg) || u.ratio(1, 4)?).then_some(Id::new(0)),
         body: u.arbitrary()?,
     })
 }
