@@ -38,7 +38,7 @@ pub struct Args {
     #[arg(long, conflicts_with = "corpus")]
     arbitrary: bool,
     /// Schedules a program
-    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     schedules: u64,
     /// Programs explored at the same time; 0: as many as there are processors
     #[arg(long, default_value_t = 0)]

@@ -51,7 +51,7 @@ pub fn run(args: &Args) -> ExitCode {
             bar.set_position(before.saturating_sub(left) as u64);
             bar.set_message(format!("{left} characters left, {tried} candidates tried"));
         },
-        cancelled: &|| false,
+        ..Options::default()
     };
     let minimised = minimise(&file.program, &signature, &choices, &options);
     bar.finish_and_clear();

@@ -3,7 +3,7 @@
 use crate::explore::Rng;
 use crate::fuzz::Input;
 use crate::program::rules_text::Setting;
-use crate::program::{Name, Program, RulesText, binary};
+use crate::program::{Name, Program, RulesText, binary, parse, print};
 use crate::rules::laid_over;
 use std::sync::Arc;
 
@@ -52,7 +52,9 @@ pub fn generate(
             .settings
             .retain(|s| matches!(s, Setting::Switch { .. })),
     }
-    Some(program)
+    // With the places of its operations.
+    let text = print(&program);
+    Some(parse("", &text).unwrap_or(program))
 }
 
 /// The binary form of a program of the corpus with some bytes changed, and perhaps a piece of another in it.

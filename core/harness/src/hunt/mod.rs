@@ -9,7 +9,7 @@ mod shape;
 mod store;
 
 pub use generate::generate;
-pub use shape::shape;
+pub use shape::{found_shape, shape};
 pub use store::{Store, write_whole};
 
 use crate::check::{Bounds, Search, search};
@@ -17,6 +17,8 @@ use crate::confirm;
 use crate::explore::StrategySpec;
 use crate::finding::Signature;
 use crate::minimise::{Options, minimise};
+use crate::program::op::{Flavour, Op};
+use crate::program::verb::{Do, Scope};
 use crate::program::{Program, RulesText, parse, print};
 use crate::reproducer::{named_signature, reproducer, to_text};
 use crate::rules::machine_rules;
@@ -92,6 +94,24 @@ const ILL_FORMED: [&str; 10] = [
     "preempt-count",
     "sleep-in-atomic",
 ];
+
+/// Whether a program turns interrupts on whatever they were before, as reclaim does too: it breaks its own sections.
+fn enables_interrupts(program: &Program) -> bool {
+    let mut found = false;
+    for (_, _, _, body) in program.bodies() {
+        body.block.walk(&mut |stmt| {
+            found |= match &stmt.op {
+                Op::Reclaim(..) | Op::Charge { .. } => true,
+                Op::Scope(scope, _) => *scope == Scope::IrqDisable,
+                Op::Do(what) => *what == Do::LocalIrqEnable,
+                Op::Lock(a, _) | Op::Trylock { acquire: a, .. } => a.flavour == Flavour::Irq,
+                Op::Unlock { flavour, .. } => *flavour == Flavour::Irq,
+                _ => false,
+            };
+        });
+    }
+    found
+}
 
 /// Hunts until the time is over, the programs are done or `stop` is set.
 ///
@@ -228,12 +248,14 @@ impl Hunt<'_> {
 
     /// Saves what is new, then makes it small.
     fn keep(&self, program: &Program, litmus: &Litmus, found: &Search, number: u64) -> bool {
+        let enables = enables_interrupts(program);
         for (signature, f) in &found.found {
             let breaks = &f.outcome.breaks;
-            if breaks.iter().any(|b| ILL_FORMED.contains(&b.kind)) {
+            let ill = |kind: &str| ILL_FORMED.contains(&kind) || kind == "irq-state" && enables;
+            if breaks.iter().any(|b| ill(b.kind)) {
                 continue;
             }
-            let shape = shape(program, signature);
+            let shape = found_shape(program, signature, &f.outcome);
             if lock(&self.known).contains(&shape) {
                 continue;
             }
@@ -295,6 +317,7 @@ impl Hunt<'_> {
     fn minimise_one(&self, shape: &str, raw: &Program, signature: &Signature) {
         let options = Options {
             cancelled: &|| self.over(),
+            meant: &|program, outcome| found_shape(program, signature, outcome) == shape,
             ..Options::default()
         };
         let decisions = raw.schedule.iter().flat_map(|s| &s.decisions);

@@ -1,7 +1,9 @@
 //! What makes two findings of different programs the same: names do not matter, what they name does.
 
 use crate::finding::Signature;
-use crate::program::{Program, print};
+use crate::program::{Program, print, print_operation};
+use crate::run::place;
+use ksplat_kernel::rt::Outcome;
 use std::collections::BTreeMap;
 
 /// The signature with every declared name replaced by what it names: `stop/deadlock/mutex>PG_locked of page`.
@@ -20,6 +22,39 @@ pub fn shape(program: &Program, signature: &Signature) -> String {
         rotate(&mut names);
     }
     format!("{what}/{kind}/{}", names.join(">"))
+}
+
+/// The shape of a finding. The same resources stop tasks in many ways: for a stop the operations that do not end are part
+/// of its shape.
+#[must_use]
+pub fn found_shape(program: &Program, signature: &Signature, outcome: &Outcome) -> String {
+    let shape = shape(program, signature);
+    let Some(stop) = outcome.stop.as_ref().filter(|_| signature.is_stop()) else {
+        return shape;
+    };
+    let places = stop.waits.iter().filter_map(|w| place(w.site));
+    let mut verbs: Vec<String> = places.filter_map(|at| verb(program, at)).collect();
+    verbs.sort_unstable();
+    verbs.dedup();
+    if verbs.is_empty() {
+        return shape;
+    }
+    format!("{shape} in {}", verbs.join(", "))
+}
+
+/// The word that says what the operation at a line and column does.
+fn verb(program: &Program, place: (u32, u32)) -> Option<String> {
+    let mut found = None;
+    for (_, _, _, body) in program.bodies() {
+        body.block.walk(&mut |stmt| {
+            if (stmt.at.line, stmt.at.column) == place {
+                found = Some(print_operation(program, body, &stmt.op));
+            }
+        });
+    }
+    let text = found?;
+    let operation = text.split_once(" = ").map_or(&*text, |(_, op)| op);
+    operation.split_whitespace().next().map(str::to_owned)
 }
 
 /// What every declared name of a program is.

@@ -20,6 +20,7 @@ use crate::program::{Program, RulesText, parse, print};
 use crate::reproducer::reproducer;
 use crate::rules::{laid_over, machine_rules};
 use crate::run::Litmus;
+use ksplat_kernel::rt::Outcome;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -35,6 +36,8 @@ pub struct Options<'a> {
     pub progress: &'a (dyn Fn(usize, u64) + Sync),
     /// Asked now and then whether to give up early; what has been reached then is still a reproducer.
     pub cancelled: &'a (dyn Fn() -> bool + Sync),
+    /// Whether an execution of a candidate that shows the finding shows what is meant by it.
+    pub meant: &'a (dyn Fn(&Program, &Outcome) -> bool + Sync),
 }
 
 impl Default for Options<'_> {
@@ -44,6 +47,7 @@ impl Default for Options<'_> {
             nothing_more: false,
             progress: &|_, _| {},
             cancelled: &|| false,
+            meant: &|_, _| true,
         }
     }
 }
@@ -92,12 +96,13 @@ pub fn minimise(
     let mut bare = program.clone();
     bare.schedule = None;
     bare.expects.clear();
-    let shown = trial::shows(&print(&bare), None, &Wanted::any(signature), choices)
+    let any = Wanted::any(signature, options.meant);
+    let shown = trial::shows(&print(&bare), None, &any, choices)
         .ok_or_else(|| Error::NotShown(signature.clone()))?;
     let wanted = &if options.nothing_more {
-        Wanted::like(signature, &shown.outcome)
+        any.like(&shown.outcome)
     } else {
-        Wanted::any(signature)
+        any
     };
     let search = Search {
         wanted,

@@ -3,7 +3,7 @@
 use crate::check::{Bounds, search};
 use crate::explore::{Replay, StrategySpec};
 use crate::finding::{Signature, signatures};
-use crate::program::{parse, print};
+use crate::program::{Program, parse, print};
 use crate::rules::machine_rules;
 use crate::run::Litmus;
 use ksplat_kernel::rt::{Deterministic, Outcome};
@@ -13,30 +13,36 @@ pub const CANDIDATE_SCHEDULES: u64 = 300;
 /// Steps after which an execution of a candidate is given up: what is to be shown is short.
 const STEPS: u32 = 4_000;
 
+/// Whether an execution of a program shows what is meant by a signature.
+pub(super) type Meant<'a> = &'a (dyn Fn(&Program, &Outcome) -> bool + Sync);
+
 /// What every candidate has to show, and what besides it may show.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy)]
 pub(super) struct Wanted<'a> {
     signature: &'a Signature,
     reports: bool,
     breaks: bool,
+    /// Whether an execution that shows the signature shows what is meant by it.
+    meant: Meant<'a>,
 }
 
 impl<'a> Wanted<'a> {
     /// Whatever shows the signature.
-    pub(super) const fn any(signature: &'a Signature) -> Self {
+    pub(super) const fn any(signature: &'a Signature, meant: Meant<'a>) -> Self {
         Self {
             signature,
             reports: true,
             breaks: true,
+            meant,
         }
     }
 
-    /// What `outcome` shows, in kind.
-    pub(super) const fn like(signature: &'a Signature, outcome: &Outcome) -> Self {
+    /// But nothing that shows more than `outcome` does, in kind.
+    pub(super) const fn like(self, outcome: &Outcome) -> Self {
         Self {
-            signature,
             reports: !outcome.reports.is_empty(),
             breaks: !outcome.breaks.is_empty(),
+            ..self
         }
     }
 
@@ -45,7 +51,10 @@ impl<'a> Wanted<'a> {
         let (reports, breaks) = (!outcome.reports.is_empty(), !outcome.breaks.is_empty());
         let more = reports && !self.reports || breaks && !self.breaks;
         let clean = outcome.stop.is_none() && !reports && !breaks;
-        !more && !clean && signatures(litmus.machine(), outcome).contains(self.signature)
+        !more
+            && !clean
+            && signatures(litmus.machine(), outcome).contains(self.signature)
+            && (self.meant)(litmus.program(), outcome)
     }
 }
 
