@@ -3,7 +3,8 @@
 //! Shuttle's schedulers decide on our shuttle runtime, where they choose among the same candidates at the same points.
 //! A cell is the mean over the trials that found the bug, with their number if not all did. A column that misses the
 //! bug in the first trials is not tried further on that program. `--trials N`, `--cap N`, `--only NAME`,
-//! `--column NAME`, `--safestack N`.
+//! `--column NAME`, `--seed FIRST`, `--safestack N` (the trials of SURW on SafeStack, at most
+//! [`SAFESTACK_CAP`] schedules each).
 
 mod programs;
 mod sct;
@@ -21,6 +22,9 @@ use std::time::Instant;
 
 /// Trials in which a column may miss a bug before it is given up on that program.
 const MISSES: usize = 3;
+
+/// Most schedules of a trial on SafeStack.
+const SAFESTACK_CAP: u64 = 20_000_000;
 
 #[derive(Clone, Copy)]
 enum Column {
@@ -187,7 +191,8 @@ fn cell(program: &'static Program, column: Column, trials: usize, cap: u64) -> C
     }
     let (mut found, mut sum, start) = (0, 0, Instant::now());
     let mut made = 0;
-    for seed in 1..=trials as u64 {
+    let first = number("--seed", 1);
+    for seed in first..first + trials as u64 {
         made += 1;
         if let Some(n) = trial(program, column, seed, cap) {
             found += 1;
@@ -268,7 +273,7 @@ fn main() {
             &PROGRAMS[PROGRAMS.len() - 1],
             Column::Ours("surw"),
             seed,
-            3_000_000,
+            SAFESTACK_CAP,
         ) {
             found += 1;
             sum += n;

@@ -1,9 +1,10 @@
 //! SCTBench programs (Thomson, Donaldson, Betts, TOPC 2016), written anew for this machine: shared integers are announced
-//! loads and stores, one step each; the bug is a failed assertion or a deadlock.
+//! loads and stores, one step each; a main task starts the others in order and joins them; the bug is a failed assertion
+//! or a deadlock.
 
 use super::sct::Sct;
 
-/// A program: name, tasks, variables, locks, what a task does, and its initial values.
+/// A program: name, tasks beside main, variables, locks, what a task does, and its initial values.
 pub(crate) struct Program {
     pub(crate) name: &'static str,
     pub(crate) tasks: usize,
@@ -11,6 +12,8 @@ pub(crate) struct Program {
     pub(crate) locks: usize,
     pub(crate) init: &'static [(usize, i64)],
     pub(crate) body: fn(&Sct, usize),
+    /// What main does between starting and joining the tasks.
+    pub(crate) main: fn(&Sct),
     /// The locks of the deadlock in order, where it is one: what directed search is given.
     pub(crate) cycle: &'static [usize],
 }
@@ -28,8 +31,14 @@ const fn program(
         locks,
         init,
         body,
+        main: |_| {},
         cycle: &[],
     }
+}
+
+const fn with_main(mut program: Program, main: fn(&Sct)) -> Program {
+    program.main = main;
+    program
 }
 
 const fn with_cycle(mut program: Program, cycle: &'static [usize]) -> Program {
@@ -40,7 +49,10 @@ const fn with_cycle(mut program: Program, cycle: &'static [usize]) -> Program {
 /// Numbers in names are tasks, as in SCTBench: `reorder_20` is 10 and 10, `reorder_100` is 99 and 1.
 pub(crate) const PROGRAMS: &[Program] = &[
     program("account", [3, 3, 1], &[(0, 1)], account),
-    program("bluetooth", [2, 4, 0], &[(0, 1)], bluetooth),
+    with_main(
+        program("bluetooth", [1, 4, 0], &[(0, 1)], stopper),
+        bluetooth,
+    ),
     with_cycle(program("carter01", [2, 2, 2], &[], carter01), &[0, 1]),
     program("circular_buffer", [2, 14, 1], &[(12, 1)], circular_buffer),
     with_cycle(program("deadlock01", [2, 0, 2], &[], deadlock01), &[0, 1]),
@@ -86,7 +98,10 @@ pub(crate) const PROGRAMS: &[Program] = &[
     program("reorder_20", [20, 2, 0], &[], |s, t| reorder(s, t < 10)),
     program("reorder_50", [50, 2, 0], &[], |s, t| reorder(s, t < 40)),
     program("reorder_100", [100, 2, 0], &[], |s, t| reorder(s, t < 99)),
-    program("stringbuffer", [2, 1, 2], &[(0, 3)], stringbuffer),
+    with_main(
+        program("stringbuffer", [1, 1, 2], &[(0, 3)], eraser),
+        stringbuffer,
+    ),
     program("wsq", [2, 16, 1], &[(2, 2)], work_stealing_queue),
     SAFESTACK,
 ];
@@ -120,25 +135,30 @@ fn account(s: &Sct, t: usize) {
     s.unlock(0);
 }
 
-fn bluetooth(s: &Sct, t: usize) {
-    let (pending, stopping, event, stopped) = (0, 1, 2, 3);
-    let release = || {
-        if s.add(pending, -1) == 1 {
-            s.store(event, 1);
-        }
-    };
-    if t == 0 {
-        if s.load(stopping) == 0 {
-            s.add(pending, 1);
-            s.assert(s.load(stopped) == 0);
-        }
-        release();
-    } else {
-        s.store(stopping, 1);
-        release();
-        if s.load(event) != 0 {
-            s.store(stopped, 1);
-        }
+const PENDING: usize = 0;
+const STOPPING: usize = 1;
+const EVENT: usize = 2;
+const STOPPED: usize = 3;
+
+fn release(s: &Sct) {
+    if s.add(PENDING, -1) == 1 {
+        s.store(EVENT, 1);
+    }
+}
+
+fn bluetooth(s: &Sct) {
+    if s.load(STOPPING) == 0 {
+        s.add(PENDING, 1);
+        s.assert(s.load(STOPPED) == 0);
+    }
+    release(s);
+}
+
+fn stopper(s: &Sct, _: usize) {
+    s.store(STOPPING, 1);
+    release(s);
+    if s.load(EVENT) != 0 {
+        s.store(STOPPED, 1);
     }
 }
 
@@ -302,9 +322,9 @@ fn token_ring(s: &Sct, t: usize) {
 fn wronglock(s: &Sct, t: usize) {
     let lock = usize::from(t != 0);
     s.lock(lock);
-    let x = s.load(0);
-    s.store(0, x + 1);
-    if t == 0 {
+    let before = (t == 0).then(|| s.load(0));
+    s.store(0, s.load(0) + 1);
+    if let Some(x) = before {
         s.assert(s.load(0) == x + 1);
     }
     s.unlock(lock);
@@ -342,22 +362,23 @@ fn reorder(s: &Sct, sets: bool) {
     s.assert((s.load(a) == 0 && s.load(b) == 0) || (s.load(a) == 1 && s.load(b) == -1));
 }
 
-fn stringbuffer(s: &Sct, t: usize) {
+fn stringbuffer(s: &Sct) {
     let (new, old, count) = (0, 1, 0);
-    if t == 0 {
-        s.lock(new);
-        s.lock(old);
-        let len = s.load(count);
-        s.unlock(old);
-        s.lock(old);
-        s.assert(len <= s.load(count));
-        s.unlock(old);
-        s.unlock(new);
-        return;
-    }
+    s.lock(new);
+    s.lock(old);
+    let len = s.peek(count);
+    s.unlock(old);
+    s.lock(old);
+    s.assert(len <= s.peek(count));
+    s.unlock(old);
+    s.unlock(new);
+}
+
+fn eraser(s: &Sct, _: usize) {
+    let (old, count) = (1, 0);
     for len in [0, 3] {
         s.lock(old);
-        s.store(count, len);
+        s.poke(count, len);
         s.unlock(old);
     }
 }
