@@ -92,9 +92,9 @@ fn cpu_time(start: Instant) -> u64 {
     own.unwrap_or_else(|| start.elapsed().as_nanos() as u64)
 }
 
-/// Average microseconds of `f` over the inputs, three times over.
+/// Average microseconds of `f` over the inputs, many times over.
 fn timed<T>(what: &str, over: &[T], mut f: impl FnMut(&T)) {
-    const ROUNDS: u32 = 3;
+    const ROUNDS: u32 = 30;
     let start = Instant::now();
     let before = cpu_time(start);
     for _ in 0..ROUNDS {

@@ -13,7 +13,7 @@ use crate::program::handler::{FunctionKind, TaskFlag};
 use crate::program::{At, Program};
 use ksplat_kernel::rt::{
     CpuId, Deterministic, EntityId, MAX_ENTITIES, Machine, MachineSpec, Outcome, ResKind, Strategy,
-    current, run_in_shuttle, run_on_threads,
+    Teardown, current, run_in_shuttle, run_on_threads,
 };
 use ksplat_kernel::rules::Rules;
 use ksplat_kernel::sync::{Completion, Consoles, Rcu, SoftWork, Softirqs, WaitQueue};
@@ -309,6 +309,12 @@ impl ksplat_kernel::rt::World for World {
     fn check(&self, machine: &Machine) {
         self.memory.check(machine);
         self.check_accounting(machine);
+    }
+
+    fn teardown(&self) -> Teardown {
+        // SAFETY: what bodies keep over a visible operation is references and plain values. The exceptions say so:
+        // frames that outgrow themselves, flushes of workqueues, and completions of batches.
+        unsafe { Teardown::abandon() }
     }
 
     fn report_prints(&self) {

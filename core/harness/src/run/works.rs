@@ -216,6 +216,7 @@ impl Works {
             map.touch();
         }
         let items = || self.items.iter().filter(|item| item.queue == queue);
+        current().must_unwind();
         let targets: Vec<u64> = items().map(|item| item.queued.load(SeqCst)).collect();
         for (item, target) in items().zip(targets) {
             self.wait_for(item, target);

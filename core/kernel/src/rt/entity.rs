@@ -150,6 +150,8 @@ pub struct Entity {
     shared_holds: RefCell<Vec<ResId>>,
     /// Locks held that were taken with interrupts off.
     irq_locks: RefCell<Vec<ResId>>,
+    /// Its stack holds, or held in this execution, what has to be dropped.
+    pub(crate) unwinds: Cell<bool>,
     /// Its body has begun and not ended.
     pub(crate) active: Cell<bool>,
     /// Looks at a condition since the current wait began (OS threads).
@@ -203,6 +205,7 @@ impl Entity {
             effects: Cell::new(0),
             shared_holds: RefCell::new(Vec::with_capacity(8)),
             irq_locks: RefCell::new(Vec::with_capacity(8)),
+            unwinds: Cell::new(false),
             active: Cell::new(false),
             looks: Cell::new(0),
             lockdep: UnsafeCell::new(ksplat_lockdep::TaskState::new(id.0.into())),
@@ -228,6 +231,7 @@ impl Entity {
         self.changes.set(0);
         self.effects.set(0);
         self.site.set(0);
+        self.unwinds.set(false);
         self.active.set(false);
         self.shared_holds.borrow_mut().clear();
         self.irq_locks.borrow_mut().clear();
@@ -397,6 +401,12 @@ impl Entity {
         };
         holds.swap_remove(at);
         true
+    }
+
+    /// Its stack holds what has to be dropped: it unwinds at the end of this execution, even if the world's bodies are
+    /// given up as they stand ([`Teardown`](super::Teardown)).
+    pub fn must_unwind(&self) {
+        self.unwinds.set(true);
     }
 
     /// A lock was taken with interrupts off: they stay off while it is held.

@@ -37,7 +37,7 @@ pub use event::{EventKind, Fact, map_code, record, wait_code};
 pub use feedback::{FEATURES, Feedback};
 pub use finding::{End, Outcome, StateBreak, Stop, StopKind, StuckWait};
 pub use ids::{CpuId, EntityId, MAX_CPUS, ResId};
-pub use machine::{Machine, MachineSpec, Runtime, World};
+pub use machine::{Machine, MachineSpec, Runtime, Teardown, World};
 pub use op::{Op, OpKind};
 pub use resource::{ResKind, Resource};
 pub use set::{EntitySet, MAX_ENTITIES, members};
