@@ -116,7 +116,7 @@ pub struct Entity {
     pub(crate) cpu: CpuId,
     pub(crate) kind: EntityKind,
     pub(crate) prio: u8,
-    pub(crate) name: Box<str>,
+    pub(crate) name: String,
     pub(crate) spec_pf: u32,
     pub(crate) times: u16,
     /// On a CPU with other entities: then preemption and interrupts are decisions.
@@ -183,7 +183,7 @@ impl Entity {
             cpu: spec.cpu,
             kind: spec.kind,
             prio: spec.prio,
-            name: spec.name.as_str().into(),
+            name: spec.name.clone(),
             spec_pf: spec.pf,
             times: spec.times,
             shares_cpu,
@@ -211,6 +211,20 @@ impl Entity {
             lockdep: UnsafeCell::new(ksplat_lockdep::TaskState::new(id.0.into())),
             site: Cell::new(0),
         }
+    }
+
+    /// As if it were new, in the same place of another machine.
+    pub(crate) fn renew(&mut self, spec: &EntitySpec, shares_cpu: bool) {
+        self.cpu = spec.cpu;
+        self.kind = spec.kind;
+        self.prio = spec.prio;
+        self.name.clone_from(&spec.name);
+        self.spec_pf = spec.pf;
+        self.times = spec.times;
+        self.shares_cpu = shares_cpu;
+        self.machine.set(std::ptr::null());
+        self.raisers.store(0, Relaxed);
+        self.looks.set(0);
     }
 
     /// Back to how every execution starts.

@@ -23,6 +23,7 @@ mod sched;
 pub(crate) mod set;
 mod shuttle;
 mod sim;
+mod spare;
 mod strategy;
 mod threads;
 mod wait;

@@ -56,11 +56,11 @@ pub struct Resource {
     pub(crate) kind: ResKind,
     /// What it is for feedback: see [`super::feedback::tag`].
     pub(crate) tag: u16,
-    pub(crate) name: Box<str>,
+    pub(crate) name: String,
 }
 
 impl Resource {
-    pub(crate) fn new(kind: ResKind, name: &str, tag: u16) -> Self {
+    pub(crate) fn new(kind: ResKind, name: String, tag: u16) -> Self {
         Self {
             state: AtomicU64::new(0),
             holders: AtomicSet::default(),
@@ -70,7 +70,7 @@ impl Resource {
             enders: AtomicSet::default(),
             kind,
             tag,
-            name: name.into(),
+            name,
         }
     }
 
