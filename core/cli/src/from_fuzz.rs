@@ -75,10 +75,8 @@ fn text(input: &Input, options: Options) -> String {
             choices,
             outcome: judged.executed.outcome.clone(),
         };
-        return to_text(
-            &reproducer(&bare, &rules, &finding.signature, &found),
-            &finding.signature,
-        );
+        let signature = judged.signature(finding);
+        return to_text(&reproducer(&bare, &rules, &signature, &found), &signature);
     }
     let decision = |&c: &u32| u16::try_from(c).unwrap_or(u16::MAX);
     bare.schedule = Some(Schedule {

@@ -376,9 +376,7 @@ impl World {
     /// `mapping_gfp_mask()`.
     pub(super) fn mapping_mask(&self, mapping: Id<Mapping>) -> Gfp {
         let mask = self.program.mappings[mapping].gfp;
-        mask.map_or(Gfp::HIGHUSER_MOVABLE, |base| {
-            BASES[base as usize]
-        })
+        mask.map_or(Gfp::HIGHUSER_MOVABLE, |base| BASES[base as usize])
     }
 
     /// The memcg of the running task.

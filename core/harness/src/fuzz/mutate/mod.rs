@@ -15,6 +15,8 @@ pub use crossover::crossover;
 
 /// One of so many mutations is left to the engine, which changes bytes.
 const BYTES: u32 = 8;
+/// One of so many mutations changes the program, the others its schedule.
+const PROGRAMS: u32 = 3;
 /// One of so many mutations starts from scratch.
 const FRESH: u32 = 200;
 
@@ -57,7 +59,7 @@ pub fn mutate_input(input: &mut Input, rng: &mut Rng) {
         return;
     }
     // Another schedule costs a fraction of another program, whose machine has to be built.
-    if rng.below(2) == 0 {
+    if rng.below(PROGRAMS) != 0 {
         repeat(rng, |rng| schedule::mutate(&mut input.decisions, rng));
         return;
     }
