@@ -56,9 +56,9 @@ fn options() -> Options {
     Options::from_env().unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// To be called before the first input. When libFuzzer is about to minimise a crash, only the class of finding that the
+/// To be called before the first input, with what makes an input of bytes. When libFuzzer is about to minimise a crash, only the class of finding that the
 /// crash shows counts as a crash from here on, in the processes that it starts too.
-pub fn init() {
+pub fn init(decode: impl Fn(&[u8]) -> Option<Input>) {
     let minimises = |a: &String| a == "-minimize_crash=1";
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if !arguments.iter().any(minimises) || options().only.is_some() {
@@ -66,7 +66,7 @@ pub fn init() {
     }
     let file = arguments.iter().find(|a| !a.starts_with('-'));
     let bytes = file.and_then(|f| std::fs::read(f).ok()).unwrap_or_default();
-    let Ok(input) = Input::decode(&bytes) else {
+    let Some(input) = decode(&bytes) else {
         return;
     };
     let judged = Judge::new(options()).judge(&input);

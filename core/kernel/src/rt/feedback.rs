@@ -101,13 +101,17 @@ thread_local! {
 
 /// Spreads what identifies a feature over the features of its kind.
 fn mark(notes: &Notes, kind: Feedback, parts: [u64; 3]) {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for part in parts {
-        hash = (hash ^ part).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        hash ^= hash >> 29;
-    }
+    let [a, b, c] = parts;
+    let hash = a.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        ^ b.wrapping_add(1)
+            .wrapping_mul(0xbf58_476d_1ce4_e5b9)
+            .rotate_left(23)
+        ^ c.wrapping_add(1)
+            .wrapping_mul(0x94d0_49bb_1331_11eb)
+            .rotate_left(41);
+    let hash = (hash ^ hash >> 29).wrapping_mul(0xff51_afd7_ed55_8ccd);
     let (start, count) = kind.range();
-    let feature = start + (hash >> 32) as usize % count;
+    let feature = start + ((hash >> 32) * count as u64 >> 32) as usize;
     let (word, bit) = (&notes.map[feature / 64], 1 << (feature % 64));
     if word.get() & bit == 0 {
         word.set(word.get() | bit);
