@@ -11,14 +11,40 @@ thread_local! {
 
 /// Counters that libFuzzer looks at beside its own; it clears them before each input.
 #[repr(align(64))]
-struct Counters(UnsafeCell<[u8; FEATURES]>);
+#[derive(Debug)]
+pub struct Counters<const N: usize>(UnsafeCell<[u8; N]>);
 
 // SAFETY: a target runs on one thread.
-unsafe impl Sync for Counters {}
+unsafe impl<const N: usize> Sync for Counters<N> {}
+
+impl<const N: usize> Default for Counters<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<const N: usize> Counters<N> {
+    /// Counters at 0.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(UnsafeCell::new([0; N]))
+    }
+
+    /// The feature was seen.
+    ///
+    /// # Panics
+    /// If there is no such counter.
+    pub fn count(&self, feature: usize) {
+        assert!(feature < N, "feature {feature} of {N}");
+        // SAFETY: the counter exists, and nobody else touches it while a target runs. Volatile, or the stores would be
+        // taken out: nothing in the program reads them.
+        unsafe { self.0.get().cast::<u8>().add(feature).write_volatile(1) };
+    }
+}
 
 #[used]
 #[unsafe(link_section = "__libfuzzer_extra_counters")]
-static COUNTERS: Counters = Counters(UnsafeCell::new([0; FEATURES]));
+static COUNTERS: Counters<FEATURES> = Counters::new();
 
 /// Executes an input, tells libFuzzer its features, and whether the input may become part of the corpus.
 ///
@@ -28,16 +54,7 @@ pub fn check(input: &Input) -> Corpus {
     judge(|judge| {
         let verdict = judge.check(input);
         for &feature in judge.features() {
-            // SAFETY: `feature` is within the array, which nobody else touches while a target runs. Volatile, or the stores
-            // would be taken out: nothing in the program reads them.
-            unsafe {
-                COUNTERS
-                    .0
-                    .get()
-                    .cast::<u8>()
-                    .add(feature.into())
-                    .write_volatile(1)
-            };
+            COUNTERS.count(feature.into());
         }
         match verdict {
             Err(why) => panic!("{}: {why}", input.program.name),

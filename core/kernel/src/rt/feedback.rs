@@ -253,7 +253,8 @@ pub(crate) fn event(e: &Entity, about: About, at: &Location<'_>) {
             }
             keys[key] = m.tag_of(about.res) as u16;
         }
-        if m.collects(Feedback::Steps) {
+        // A bare fact, such as a lock taken, is no step of what takes it.
+        if about.fact == Fact::None && m.collects(Feedback::Steps) {
             let place = u64::from(at.line()) << 16 | at.file().len() as u64;
             mark(notes, Feedback::Steps, [place, reclaims(e).into(), 0]);
         }
