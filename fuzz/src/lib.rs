@@ -58,7 +58,7 @@ pub fn check(input: &Input) -> Corpus {
         }
         match verdict {
             Err(why) => panic!("{}: {why}", input.program.name),
-            Ok(()) if judge.misused() => Corpus::Reject,
+            Ok(()) if judge.showed() => Corpus::Reject,
             Ok(()) => Corpus::Keep,
         }
     })

@@ -137,8 +137,8 @@ pub struct Judge {
     last: Option<(Arc<Program>, Litmus)>,
     /// Features of the last input.
     features: Vec<u16>,
-    /// The last input breaks the rules of what it calls.
-    misused: bool,
+    /// The last input showed something.
+    showed: bool,
     /// Executions so far.
     executions: u64,
     /// Explanations by class.
@@ -186,11 +186,11 @@ impl Judge {
         Err(format!("{} ({})", judged.signature(finding), finding.class))
     }
 
-    /// Whether the last input breaks the rules of what it calls: that explains everything else in it, so what grows out
-    /// of such an input hides what there is to be found.
+    /// Whether the last input showed anything. What grows out of such an input mostly shows the same, which hides what
+    /// there is to be found: a stop ends the execution, and lockdep is silent after a report.
     #[must_use]
-    pub const fn misused(&self) -> bool {
-        self.misused
+    pub const fn showed(&self) -> bool {
+        self.showed
     }
 
     /// The features of the last input that was executed, as numbers below [`ksplat_kernel::rt::FEATURES`].
@@ -202,7 +202,7 @@ impl Judge {
     /// Executes an input and looks up what it showed. `None`: it cannot be executed.
     pub fn judge(&mut self, input: &Input) -> Option<Judged> {
         self.features.clear();
-        self.misused = false;
+        self.showed = false;
         let feedback = self.options.feedback;
         let litmus = match self.last.take() {
             Some((program, litmus)) if Arc::ptr_eq(&program, &input.program) => litmus,
@@ -238,8 +238,8 @@ impl Judge {
             .iter()
             .filter_map(|f| f.known)
             .find(|k| k.name == MISUSE);
-        self.misused = misuse.is_some();
-        if self.misused {
+        self.showed = true;
+        if misuse.is_some() {
             findings.iter_mut().for_each(|f| f.known = misuse);
         }
         if self
@@ -247,7 +247,7 @@ impl Judge {
             .kernel
             .release
             .is_some_and(|r| r < Release::DEFAULT)
-            && !self.misused
+            && misuse.is_none()
         {
             self.compare(input, &mut findings);
         }
