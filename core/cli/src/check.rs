@@ -90,6 +90,9 @@ pub fn run(args: &Args) -> ExitCode {
             }
         }
     }
+    if programs.is_empty() {
+        return ExitCode::from(2);
+    }
     let list: Vec<&Program> = programs.iter().map(|f| &f.program).collect();
     let done = explore(&list, over.as_ref(), &bounds, args.jobs);
     let mut differing = 0;
@@ -127,8 +130,9 @@ pub fn run(args: &Args) -> ExitCode {
     if !args.json {
         let _ = writeln!(
             out,
-            "{} programs, {cases} cases: {} as expected, {differing} not",
-            programs.len(),
+            "{}, {}: {} as expected, {differing} not",
+            output::count(programs.len(), "program"),
+            output::count(cases, "case"),
             cases - differing
         );
     }
@@ -169,14 +173,11 @@ pub fn explore(
     std::thread::scope(|scope| {
         for _ in 0..jobs.min(work.len()) {
             scope.spawn(|| {
-                while let Some((file, case)) = work
-                    .get(next.load(Ordering::SeqCst))
-                    .and_then(|_| work.get(next.fetch_add(1, Ordering::SeqCst)))
-                {
-                    let at = work
-                        .iter()
-                        .position(|w| std::ptr::eq(&w.1, case))
-                        .unwrap_or(0);
+                loop {
+                    let at = next.fetch_add(1, Ordering::SeqCst);
+                    let Some((file, case)) = work.get(at) else {
+                        break;
+                    };
                     let result = case.run(programs[*file], bounds).map_err(|missing| {
                         let lines: Vec<String> = missing
                             .iter()

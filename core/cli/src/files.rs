@@ -2,7 +2,7 @@
 
 use ksplat_harness::program::{At, Program, TextError, parse_bytes};
 use ksplat_harness::run::Unsupported;
-use miette::{GraphicalReportHandler, GraphicalTheme, NarratableReportHandler};
+use miette::{GraphicalReportHandler, GraphicalTheme};
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
@@ -81,14 +81,19 @@ pub fn read(path: &Path) -> Result<File, String> {
 
 /// A parse error as text: one line an error, then the places in the source.
 fn show(error: &TextError) -> String {
+    let theme = if std::io::stderr().is_terminal() {
+        GraphicalTheme::unicode()
+    } else {
+        GraphicalTheme::none()
+    };
+    let handler = GraphicalReportHandler::new_themed(theme);
     let mut out = error.to_string();
     out.push('\n');
-    // Writing to a string does not fail; the first lines say everything if it did.
-    let _ = if std::io::stderr().is_terminal() {
-        GraphicalReportHandler::new_themed(GraphicalTheme::unicode()).render_report(&mut out, error)
-    } else {
-        NarratableReportHandler::new().render_report(&mut out, error)
-    };
+    for problem in error.diagnostics() {
+        out.push('\n');
+        // Writing to a string does not fail; the first lines say everything if it did.
+        let _ = handler.render_report(&mut out, &problem);
+    }
     out
 }
 

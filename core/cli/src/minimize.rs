@@ -24,6 +24,9 @@ pub struct Args {
     /// Which finding to keep, such as stop/deadlock/a>b; the one that the file names, or the first
     #[arg(long, value_name = "SIGNATURE")]
     finding: Option<String>,
+    /// Accept nothing that shows more: where lockdep is silent it stays silent, where no invariant breaks none does
+    #[arg(long)]
+    nothing_more: bool,
     /// Candidates tried at the same time; 0: as many as there are processors
     #[arg(long, default_value_t = 0)]
     jobs: usize,
@@ -43,6 +46,7 @@ pub fn run(args: &Args) -> ExitCode {
     let bar = progress::bar(before);
     let options = Options {
         jobs: jobs(args.jobs),
+        nothing_more: args.nothing_more,
         progress: &|left, tried| {
             bar.set_position(before.saturating_sub(left) as u64);
             bar.set_message(format!("{left} characters left, {tried} candidates tried"));

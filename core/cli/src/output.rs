@@ -39,3 +39,8 @@ fn told(error: &Error) -> u8 {
     complain(format_args!("ksplat: standard output: {error}"));
     2
 }
+
+/// `1 case`, `2 cases`.
+pub fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}

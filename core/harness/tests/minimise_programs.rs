@@ -84,6 +84,25 @@ fn noise_goes_and_the_cycle_stays() {
     assert_eq!(replayed.diverged, None);
 }
 
+/// Without `nested` lockdep reports the cycle of [`NOISY`].
+#[test]
+fn a_blind_stop_stays_blind_on_demand() {
+    let program = parse("noisy", NOISY).unwrap();
+    let (signature, choices) = first(&program, Signature::is_stop).unwrap();
+    for nothing_more in [true, false] {
+        let options = Options {
+            nothing_more,
+            ..Options::default()
+        };
+        let m = minimise(&program, &signature, &choices, &options).unwrap();
+        let outcome = replay(&m.program).unwrap().recorded.outcome;
+        assert_eq!(outcome.reports.is_empty(), nothing_more);
+        let text = print(&m.program);
+        assert_eq!(text.contains("nested"), nothing_more, "{text}");
+        assert!(!text.contains("noise"), "{text}");
+    }
+}
+
 #[test]
 fn a_report_and_a_state_are_kept_too() {
     for (which, text) in [

@@ -86,13 +86,15 @@ fn assert_well_formed(name: &str, bytes: &[u8], error: &TextError) {
         let end = problem.at.offset as usize + problem.at.len as usize;
         assert!(end <= bytes.len() + 2, "{name}: {problem} ends at {end}");
     }
-    let mut drawn = String::new();
-    miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::none())
-        .render_report(&mut drawn, error)
-        .expect("drawn");
-    let first = &error.problems[0];
-    let place = format!("{name}:{}:{}", first.at.line, first.at.column);
-    assert!(drawn.contains(&place), "{name}: no {place} in\n{drawn}");
+    let handler = miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::none());
+    for (problem, diagnostic) in error.problems.iter().zip(error.diagnostics()) {
+        let mut drawn = String::new();
+        handler
+            .render_report(&mut drawn, &diagnostic)
+            .expect("drawn");
+        let place = format!("{name}:{}:{}", problem.at.line, problem.at.column);
+        assert!(drawn.contains(&place), "{name}: no {place} in\n{drawn}");
+    }
 }
 
 fn read(file: &Path) -> (String, Program) {

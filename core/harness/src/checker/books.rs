@@ -193,9 +193,9 @@ impl<'a> Books<'a> {
         keeps.then_some(curr)
     }
 
-    /// A spinner of higher priority on the entity's CPU, on PREEMPT_RT.
+    /// A spinner of higher priority on the entity's CPU.
     fn outranked(&self, id: usize) -> Option<usize> {
-        if !self.statics.rt {
+        if self.statics.is_handler(id) {
             return None;
         }
         let mine = self.prio(id);
@@ -204,19 +204,20 @@ impl<'a> Books<'a> {
         (0..self.entities.len()).find(|&s| {
             s != id
                 && !self.entities[s].ended
+                && !self.statics.is_handler(s)
                 && self.statics.entities[s].cpu == cpu
                 && spins(&self.entities[s])
                 && self.prio(s) > mine
         })
     }
 
-    /// The priority in force: waiters for a sleeping lock lend theirs to who holds it.
+    /// The priority in force: waiters for a lock with priority inheritance lend theirs to who holds it.
     fn prio(&self, id: usize) -> u8 {
         let mut heirs: EntitySet = 1 << id;
         loop {
             let lends = |e: &Entity| {
                 let wait = e.wait.filter(|w| w.how == 10);
-                wait.is_some_and(|w| self.holders(w.res) & heirs != 0)
+                wait.is_some_and(|w| self.boosts(w.res) && self.holders(w.res) & heirs != 0)
             };
             let all = self.entities.iter().enumerate();
             let more = all
@@ -232,6 +233,12 @@ impl<'a> Books<'a> {
             .map(|(_, e)| e.prio)
             .max()
             .unwrap_or(0)
+    }
+
+    fn boosts(&self, res: u64) -> bool {
+        let res = usize::try_from(res).ok();
+        res.and_then(|r| self.statics.resources.get(r))
+            .is_some_and(|r| r.boosts)
     }
 
     fn begins(&mut self, id: usize) -> Result<(), String> {

@@ -29,6 +29,8 @@ pub struct ResourceFacts {
     pub enders: EntitySet,
     /// A sequence count.
     pub sequence: bool,
+    /// A lock whose owner inherits the priority of who waits.
+    pub boosts: bool,
 }
 
 /// The static facts of a machine.
@@ -58,6 +60,7 @@ impl Statics {
             name: r.name().to_owned(),
             enders: r.enders(),
             sequence: r.kind() == ResKind::Sequence,
+            boosts: r.kind() == ResKind::PiLock,
         });
         Self {
             rt: machine.rt(),

@@ -91,7 +91,7 @@ fn part(program: &Program, machine: &Machine, res: ResId) -> String {
     if let Some(kind) = declared(program, res.name()) {
         return match kind {
             LockKind::BitLock => "bit_lock",
-            LockKind::Seqlock | LockKind::Seqcount => "sequence",
+            LockKind::Seqcount => "sequence",
             LockKind::Srcu => "srcu",
             _ => "lock",
         }

@@ -294,9 +294,8 @@ impl Hunt<'_> {
     /// Minimises a saved finding; if that is cut short it stays as it was saved.
     fn minimise_one(&self, shape: &str, raw: &Program, signature: &Signature) {
         let options = Options {
-            jobs: 1,
-            progress: &|_, _| {},
             cancelled: &|| self.over(),
+            ..Options::default()
         };
         let decisions = raw.schedule.iter().flat_map(|s| &s.decisions);
         let choices: Vec<u32> = decisions.map(|&d| u32::from(d)).collect();

@@ -11,7 +11,7 @@ mod simplify;
 mod trial;
 
 pub use trial::CANDIDATE_SCHEDULES;
-use trial::Shows;
+use trial::{Shows, Wanted};
 
 use crate::check::Found;
 use crate::confirm;
@@ -28,6 +28,9 @@ use std::sync::{Mutex, PoisonError};
 pub struct Options<'a> {
     /// Candidates tried at the same time. The result does not depend on it.
     pub jobs: usize,
+    /// Accept nothing that shows more than the original does: a stop that lockdep is silent about stays one that it is
+    /// silent about, and where no invariant broke none does.
+    pub nothing_more: bool,
     /// Told of every step: characters of the program that are left, candidates tried.
     pub progress: &'a (dyn Fn(usize, u64) + Sync),
     /// Asked now and then whether to give up early; what has been reached then is still a reproducer.
@@ -38,6 +41,7 @@ impl Default for Options<'_> {
     fn default() -> Self {
         Self {
             jobs: 1,
+            nothing_more: false,
             progress: &|_, _| {},
             cancelled: &|| false,
         }
@@ -88,24 +92,26 @@ pub fn minimise(
     let mut bare = program.clone();
     bare.schedule = None;
     bare.expects.clear();
+    let shown = trial::shows(&print(&bare), None, &Wanted::any(signature), choices)
+        .ok_or_else(|| Error::NotShown(signature.clone()))?;
+    let wanted = &if options.nothing_more {
+        Wanted::like(signature, &shown.outcome)
+    } else {
+        Wanted::any(signature)
+    };
     let search = Search {
-        signature,
+        wanted,
         options,
         tried: Mutex::new(0),
     };
-    let lines = print(&bare).lines().map(str::to_owned).collect();
     let mut state = State {
-        lines,
-        choices: choices.to_vec(),
+        lines: shown.lines,
+        choices: shown.choices,
     };
-    let shown = trial::shows(&state.lines.join("\n"), None, signature, &state.choices);
-    state.choices = shown
-        .ok_or_else(|| Error::NotShown(signature.clone()))?
-        .choices;
     loop {
         let before = state.clone();
         search.reduce(&mut state);
-        schedule::calm(signature, &mut state.choices, &parsed(&state.lines));
+        schedule::calm(wanted, &mut state.choices, &parsed(&state.lines));
         if state == before || search.is_cancelled() {
             break;
         }
@@ -142,7 +148,7 @@ fn parsed(lines: &[String]) -> Program {
 }
 
 struct Search<'a> {
-    signature: &'a Signature,
+    wanted: &'a Wanted<'a>,
     options: &'a Options<'a>,
     tried: Mutex<u64>,
 }
@@ -150,7 +156,7 @@ struct Search<'a> {
 impl Search<'_> {
     fn shows(&self, lines: &[String], state: &State) -> Option<Shows> {
         let text = lines.join("\n");
-        trial::shows(&text, Some(&state.lines), self.signature, &state.choices)
+        trial::shows(&text, Some(&state.lines), self.wanted, &state.choices)
     }
 
     fn is_cancelled(&self) -> bool {

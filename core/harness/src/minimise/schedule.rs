@@ -1,8 +1,7 @@
 //! The calmest schedule: fewest decisions away from the default order, and of those the first.
 
-use super::trial::has;
+use super::trial::Wanted;
 use crate::explore::Replay;
-use crate::finding::Signature;
 use crate::program::Program;
 use crate::rules::machine_rules;
 use crate::run::Litmus;
@@ -14,14 +13,14 @@ const EXACT: u64 = 20_000;
 const MOST: u32 = 3;
 
 /// Replaces the decisions by the calmest ones that show the finding. Unchanged if the program does not run.
-pub(super) fn calm(signature: &Signature, choices: &mut Vec<u32>, program: &Program) {
+pub(super) fn calm(wanted: &Wanted<'_>, choices: &mut Vec<u32>, program: &Program) {
     let Ok(litmus) = Litmus::new(program, &machine_rules(&program.rules)) else {
         return;
     };
     let mut runner = Runner {
         litmus: &litmus,
         executor: Deterministic::new(),
-        signature,
+        wanted,
     };
     let mut left = EXACT;
     for deviations in 0..=MOST {
@@ -46,14 +45,14 @@ enum Exact {
 struct Runner<'a> {
     litmus: &'a Litmus,
     executor: Deterministic,
-    signature: &'a Signature,
+    wanted: &'a Wanted<'a>,
 }
 
 impl Runner<'_> {
     /// Decisions of an execution that begins like this, if it shows the finding.
     fn run(&mut self, strategy: &mut dyn Strategy) -> Option<Vec<u32>> {
         let outcome = self.litmus.run(&mut self.executor, strategy);
-        has(self.litmus, &outcome, self.signature).then(|| {
+        self.wanted.shown_by(self.litmus, &outcome).then(|| {
             let mut choices = self.litmus.machine().choices();
             trim(&mut choices);
             choices

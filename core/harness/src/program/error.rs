@@ -44,24 +44,6 @@ impl std::fmt::Display for Problem {
     }
 }
 
-impl std::error::Error for Problem {}
-
-impl Diagnostic for Problem {
-    fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
-        self.help
-            .as_ref()
-            .map(|help| Box::new(help) as Box<dyn std::fmt::Display>)
-    }
-
-    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let span = (self.at.offset as usize, self.at.len as usize);
-        let label = LabeledSpan::new_with_span(Some(self.label.clone()), span);
-        self.at
-            .is_known()
-            .then(|| Box::new(std::iter::once(label)) as Box<dyn Iterator<Item = LabeledSpan>>)
-    }
-}
-
 /// Everything that is wrong with one text: at least one problem, in the order of the text.
 #[derive(Clone, Debug)]
 pub struct TextError {
@@ -79,6 +61,14 @@ impl TextError {
             file: file.to_owned(),
             source: NamedSource::new(file, Arc::from(printable(text))),
         }
+    }
+
+    /// The problems, each to be rendered with the text around it.
+    pub fn diagnostics(&self) -> impl Iterator<Item = impl Diagnostic> {
+        self.problems.iter().map(|problem| Located {
+            problem,
+            source: &self.source,
+        })
     }
 }
 
@@ -114,16 +104,36 @@ impl std::fmt::Display for TextError {
 
 impl std::error::Error for TextError {}
 
-impl Diagnostic for TextError {
+/// A problem with its text around it.
+#[derive(Debug)]
+struct Located<'a> {
+    problem: &'a Problem,
+    source: &'a NamedSource<Arc<str>>,
+}
+
+impl std::fmt::Display for Located<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.problem.fmt(f)
+    }
+}
+
+impl std::error::Error for Located<'_> {}
+
+impl Diagnostic for Located<'_> {
+    fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
+        let help = self.problem.help.as_ref()?;
+        Some(Box::new(help))
+    }
+
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        Some(&self.source)
+        Some(self.source)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        None
-    }
-
-    fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn Diagnostic> + 'a>> {
-        Some(Box::new(self.problems.iter().map(|p| p as &dyn Diagnostic)))
+        let at = self.problem.at;
+        let span = (at.offset as usize, at.len as usize);
+        let label = LabeledSpan::new_with_span(Some(self.problem.label.clone()), span);
+        at.is_known()
+            .then(|| Box::new(std::iter::once(label)) as Box<dyn Iterator<Item = LabeledSpan>>)
     }
 }

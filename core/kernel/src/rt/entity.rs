@@ -39,7 +39,7 @@ pub struct EntitySpec {
     pub cpu: CpuId,
     /// What it is.
     pub kind: EntityKind,
-    /// Real-time priority, higher first; only PREEMPT_RT looks at it.
+    /// Real-time priority, higher first; 0 is `SCHED_OTHER`.
     pub prio: u8,
     /// PF flags at the start ([`Pf`](crate::mm::Pf) bits).
     pub pf: u32,

@@ -1,12 +1,23 @@
-//! Real-time priorities: on PREEMPT_RT the highest of a CPU's tasks runs.
+//! Real-time priorities (`SCHED_FIFO`): the highest of a CPU's tasks runs, unless one that it outranks may not be
+//! preempted.
 
 use super::entity::{Entity, EntityKind, Needs, WaitHow};
 use super::ids::EntityId;
 use super::machine::Machine;
+use super::resource::ResKind;
 use super::set::{EntitySet, members};
 
 impl Machine {
-    /// Of several tasks that could run on one CPU, PREEMPT_RT runs one with the highest priority. A spinner counts: it
+    /// Whether tasks of one CPU differ in priority.
+    pub(crate) fn ranks(&self) -> bool {
+        self.cpus.iter().any(|cpu| {
+            let mut prios = members(cpu.tasks).map(|e| self.entity(e).prio);
+            let first = prios.next();
+            prios.any(|prio| Some(prio) != first)
+        })
+    }
+
+    /// Of several tasks that could run on one CPU, one with the highest priority runs. A spinner counts: it
     /// keeps the CPU. Who sleeps for a bounded time may wake at any moment, and an interrupt thread that has not begun may
     /// begin at any moment: they preempt whom they outrank, and are in nobody's way.
     #[cold]
@@ -48,7 +59,8 @@ impl Machine {
             .fold(0, |s, e| s | e.bit())
     }
 
-    /// The priority in force: that of the highest waiter for a sleeping lock that it holds, if that is higher (PI).
+    /// The priority in force: that of the highest waiter for a lock with priority inheritance that it holds, if that is
+    /// higher.
     pub(crate) fn prio_of(&self, id: EntityId) -> u8 {
         let mut heirs = id.bit();
         let mut prio = self.entity(id).prio;
@@ -56,7 +68,7 @@ impl Machine {
             let more = members(self.sim.live.get() & !heirs).filter(|&w| {
                 self.entity(w).wait.get().is_some_and(|wait| {
                     wait.needs == Needs::Holders
-                        && wait.how == WaitHow::Sleep
+                        && self.resource(wait.res).kind() == ResKind::PiLock
                         && self.resource(wait.res).holders() & heirs != 0
                 })
             });
@@ -73,7 +85,7 @@ impl Machine {
         }
     }
 
-    /// A spinner of higher priority that keeps `e` from its CPU, on PREEMPT_RT.
+    /// A spinner of higher priority that keeps `e` from its CPU.
     pub(crate) fn outranked_by(&self, e: &Entity) -> EntitySet {
         let cpu = self.cpu(e.cpu);
         if !self.sim.prio.get() || cpu.tasks & e.bit == 0 {

@@ -10,6 +10,8 @@ pub enum ResKind {
     SpinLock,
     /// A lock that sleeps.
     SleepLock,
+    /// A lock that sleeps, and whose owner inherits the priority of who waits for it.
+    PiLock,
     /// A completion.
     Completion,
     /// A wait queue with a condition.

@@ -188,18 +188,17 @@ impl Machine {
         sim.napping.set(0);
         // SAFETY: no execution is running.
         unsafe { (*sim.made.get()).clear() };
-        let (mut live, mut ready, mut prio) = (0, 0, false);
+        let (mut live, mut ready) = (0, 0);
         for e in &self.entities {
             sim.set_next(e.id, Self::start_op());
             live |= e.bit;
-            prio |= self.rt() && e.prio != self.entities[0].prio;
             if !e.kind.is_raised() || e.pending.get() > 0 {
                 ready |= e.bit;
             }
         }
         sim.live.set(live);
         sim.ready.set(ready);
-        sim.prio.set(prio);
+        sim.prio.set(self.ranks());
         sim.allowed.set(live);
     }
 

@@ -43,6 +43,17 @@ impl LockKind {
         }
     }
 
+    /// Whether the owner of a lock that sleeps inherits the priority of who waits: rt_mutexes, and what PREEMPT_RT builds of
+    /// them. A percpu_rw_semaphore's readers have no owner to boost.
+    #[must_use]
+    pub const fn boosts(self, rt: bool) -> bool {
+        match self {
+            Self::RtMutex => true,
+            Self::Spin | Self::RwLock | Self::Local | Self::Mutex | Self::RwSem => rt,
+            Self::RawSpin | Self::Bit | Self::PercpuRwSem => false,
+        }
+    }
+
     /// Registers a lockdep class for locks of this kind.
     #[must_use]
     pub fn class(self, m: &mut Machine, name: &str) -> Key {
@@ -119,10 +130,10 @@ impl Lock {
     pub fn new(m: &mut Machine, kind: LockKind, name: impl Display, key: Option<Key>) -> Self {
         let spins = kind.spins(m.rt());
         let res = m.add_resource(
-            if spins {
-                ResKind::SpinLock
-            } else {
-                ResKind::SleepLock
+            match kind {
+                _ if spins => ResKind::SpinLock,
+                _ if kind.boosts(m.rt()) => ResKind::PiLock,
+                _ => ResKind::SleepLock,
             },
             name,
         );

@@ -130,7 +130,10 @@ impl Dependence {
     }
 
     fn is_lock(&self, res: ResId) -> bool {
-        matches!(self.kind(res), Some(ResKind::SpinLock | ResKind::SleepLock))
+        matches!(
+            self.kind(res),
+            Some(ResKind::SpinLock | ResKind::SleepLock | ResKind::PiLock)
+        )
     }
 
     /// Whether an operation may touch what it does not name: a wait whose condition can be about anything.
