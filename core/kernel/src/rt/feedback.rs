@@ -109,9 +109,10 @@ fn mark(notes: &Notes, kind: Feedback, parts: [u64; 3]) {
         ^ c.wrapping_add(1)
             .wrapping_mul(0x94d0_49bb_1331_11eb)
             .rotate_left(41);
-    let hash = (hash ^ hash >> 29).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    let hash = (hash ^ (hash >> 29)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     let (start, count) = kind.range();
-    let feature = start + ((hash >> 32) * count as u64 >> 32) as usize;
+    let nth = ((hash >> 32) * count as u64) >> 32;
+    let feature = start + nth as usize;
     let (word, bit) = (&notes.map[feature / 64], 1 << (feature % 64));
     if word.get() & bit == 0 {
         word.set(word.get() | bit);
