@@ -4,22 +4,35 @@ use ksplat_kernel::rt::{EntityId, EntitySet, MAX_ENTITIES};
 
 /// Splitmix64: a counter through a mixing function. Any seed is good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rng(u64);
+pub struct Rng {
+    counter: u64,
+    /// The next number, mixed ahead: who draws it has nothing to wait for.
+    ahead: u64,
+}
+
+const fn mixed(counter: u64) -> u64 {
+    let z = (counter ^ (counter >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
 
 impl Rng {
     /// A generator; equal seeds give equal numbers.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
-        Self(seed)
+        let mut rng = Self {
+            counter: seed,
+            ahead: 0,
+        };
+        rng.next();
+        rng
     }
 
     /// 64 random bits.
     #[inline]
     pub const fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.counter = self.counter.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        std::mem::replace(&mut self.ahead, mixed(self.counter))
     }
 
     /// A number below `n`; 0 if `n` is 0. The bias is at most `n / 2^32`.
@@ -34,7 +47,7 @@ impl Rng {
         if set < 256 {
             let members = &SMALL[set as usize];
             let n = self.below(u32::from(members.len));
-            return EntityId::new(usize::from(members.ids[n as usize & 7]));
+            return members.ids[n as usize & 7];
         }
         nth_member(set, self.below(set.count_ones()))
     }
@@ -44,13 +57,13 @@ impl Rng {
 #[derive(Clone, Copy)]
 struct Members {
     len: u8,
-    ids: [u8; 8],
+    ids: [EntityId; 8],
 }
 
 static SMALL: [Members; 256] = {
     let mut table = [Members {
         len: 0,
-        ids: [0; 8],
+        ids: [EntityId::new(0); 8],
     }; 256];
     let mut set = 0;
     while set < 256 {
@@ -58,7 +71,7 @@ static SMALL: [Members; 256] = {
         while id < 8 {
             if set >> id & 1 == 1 {
                 let members = &mut table[set];
-                members.ids[members.len as usize] = id;
+                members.ids[members.len as usize] = EntityId::new(id);
                 members.len += 1;
             }
             id += 1;

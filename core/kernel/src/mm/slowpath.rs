@@ -16,7 +16,7 @@ use super::watermark::{AllocFlags, Mark, Reserves};
 use super::zone::ZoneKind;
 use super::zonelist::gfp_zone;
 use super::zonelist_seq::Cookie;
-use crate::rt::{Entity, EventKind, Needs, Op, OpKind, ResId, Wait, WaitHow, current, record};
+use crate::rt::{Entity, EventKind, Needs, OpKind, ResId, Wait, WaitHow, current, record};
 use crate::rules::FsReclaim;
 
 /// `PAGE_ALLOC_COSTLY_ORDER`: requests above it may fail.
@@ -332,7 +332,7 @@ fn is_rt_task(e: &Entity) -> bool {
 }
 
 fn cond_resched(e: &Entity) {
-    e.machine().point(e, Op::bare(OpKind::Yield));
+    e.point(OpKind::Yield, ResId::NONE);
 }
 
 impl Mm {

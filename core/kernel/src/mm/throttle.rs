@@ -6,7 +6,7 @@ use super::node::Node;
 use super::page_alloc::Request;
 use super::pf::Pf;
 use super::zone::ZoneKind;
-use crate::rt::{EventKind, Needs, Op, OpKind, WaitHow, current, record};
+use crate::rt::{EventKind, Needs, OpKind, ResId, WaitHow, current, record};
 use std::sync::atomic::Ordering::SeqCst;
 
 impl Mm {
@@ -29,7 +29,7 @@ impl Mm {
         });
         if !gfp.has(Gfp::FS) {
             // At most a second: kswapd may need a filesystem lock that this task holds. It ends by itself.
-            e.machine().point(&e, Op::bare(OpKind::Yield));
+            e.point(OpKind::Yield, ResId::NONE);
             return false;
         }
         node.pfmemalloc_wait

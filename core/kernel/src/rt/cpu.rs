@@ -4,7 +4,7 @@ use super::entity::{Entity, EntityKind};
 use super::event::Fact;
 use super::ids::{CpuId, EntityId, ResId};
 use super::machine::Machine;
-use super::op::{Op, OpKind};
+use super::op::OpKind;
 
 impl Machine {
     /// An interrupt handler borrows the CPU.
@@ -136,7 +136,7 @@ impl Machine {
         }
         super::event::fact_of_current(self, Fact::Raises, ResId::NONE, id.bit());
         e.pending.set(e.pending.get().saturating_add(1));
-        self.sim.ready.set(self.sim.ready.get() | id.bit());
+        self.sim.ready.add(id.bit());
     }
 }
 
@@ -167,8 +167,7 @@ impl Entity {
     #[inline]
     pub fn cpu_point(&self) {
         if self.shares_cpu {
-            self.machine()
-                .point(self, Op::new(OpKind::Cpu, ResId(u32::from(self.cpu.0))));
+            self.point(OpKind::Cpu, ResId::cpu(self.cpu));
         }
     }
 

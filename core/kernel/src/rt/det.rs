@@ -14,8 +14,6 @@ use super::strategy::Strategy;
 use std::cell::Cell;
 
 thread_local! {
-    /// Slots of the executor that runs on this OS thread.
-    static SLOTS: Cell<*const Vec<Slot>> = const { Cell::new(std::ptr::null()) };
     /// What the coroutine that is switched to from rest is to do.
     static JOB: Cell<Option<Job>> = const { Cell::new(None) };
 }
@@ -34,7 +32,7 @@ pub struct Deterministic {
 }
 
 /// The coroutine of an entity.
-struct Slot {
+pub(crate) struct Slot {
     fiber: Fiber,
     /// In the middle of a body.
     busy: Cell<bool>,
@@ -48,21 +46,21 @@ impl std::fmt::Debug for Deterministic {
     }
 }
 
-/// The coroutines of the executor on whose behalf this OS thread runs.
+/// The coroutine of an entity of the machine that runs.
 #[inline]
-fn slots<'a>() -> &'a [Slot] {
-    // SAFETY: `Deterministic::run` keeps the slots borrowed while it or one of its coroutines runs.
-    unsafe { &*SLOTS.get() }
+fn slot(machine: &Machine, entity: EntityId) -> &Slot {
+    debug_assert!(entity.index() < machine.entities.len());
+    // SAFETY: `Deterministic::run` keeps a slot for every entity borrowed while it or one of its coroutines runs.
+    unsafe { &*machine.sim.slots.get().add(entity.index()) }
 }
 
 /// Lets `next` run. Returns when `me` was chosen again, or when the execution is over.
 #[inline]
 pub(crate) fn transfer(machine: &Machine, me: EntityId, next: EntityId) {
-    let slots = slots();
-    let to = &slots[next.index()];
+    let to = slot(machine, next);
     to.prepare(machine, next);
     // SAFETY: `me` runs; all others stand still.
-    unsafe { slots[me.index()].fiber.switch(&to.fiber) };
+    unsafe { slot(machine, me).fiber.switch(&to.fiber) };
 }
 
 /// The running entity's body is over where it stands, if its stack may be given up; returns if it has to unwind.
@@ -90,9 +88,8 @@ fn serve() -> ! {
 
 /// A body has ended: whoever was chosen goes on, or the executor where nobody was. Returns with the next job.
 fn rest(machine: &Machine, me: EntityId) {
-    let slots = slots();
-    let slot = &slots[me.index()];
-    slot.busy.set(false);
+    let from = slot(machine, me);
+    from.busy.set(false);
     let next = machine
         .sim
         .resume
@@ -100,14 +97,14 @@ fn rest(machine: &Machine, me: EntityId) {
         .filter(|_| !machine.tearing_down());
     let Some(next) = next else {
         // SAFETY: this coroutine runs.
-        unsafe { slot.fiber.leave() };
+        unsafe { from.fiber.leave() };
         return;
     };
-    let to = &slots[next.index()];
+    let to = slot(machine, next);
     to.prepare(machine, next);
     if next != me {
         // SAFETY: this coroutine runs; all others stand still.
-        unsafe { slot.fiber.switch(&to.fiber) };
+        unsafe { from.fiber.switch(&to.fiber) };
     }
 }
 
@@ -164,8 +161,8 @@ impl Deterministic {
         while self.slots.len() < machine.entities.len() {
             self.slots.push(Slot::new());
         }
+        machine.sim.slots.set(self.slots.as_ptr());
         let attached = machine.attach(world, Some(strategy));
-        let outer = SLOTS.replace(&self.slots);
         machine.begin();
         if let Some(next) = machine.sim.resume.take() {
             self.slots[next.index()].enter(machine, next);
@@ -174,7 +171,6 @@ impl Deterministic {
             .stopped
             .store(true, std::sync::atomic::Ordering::Relaxed);
         self.unwind_all(machine);
-        SLOTS.set(outer);
         if machine.sim.wants_steps.get() {
             machine.with_ending(|ending| machine.sim.with_strategy(|s| s.end(ending)));
         }

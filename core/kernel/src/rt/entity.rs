@@ -133,6 +133,7 @@ pub struct Entity {
     /// Holds the lock of the CPU that disables bottom halves on PREEMPT_RT.
     pub(crate) bh_locked: Cell<bool>,
     pub(crate) irqs_off: Cell<bool>,
+    /// The wait that it began by itself: see [`Entity::waits_for`].
     pub(crate) wait: Cell<Option<Wait>>,
     /// Locks held, of any kind.
     pub(crate) held: Cell<u16>,
@@ -337,7 +338,26 @@ impl Entity {
     /// What it waits for, if it does.
     #[must_use]
     pub fn waits_for(&self) -> Option<Wait> {
-        self.wait.get()
+        self.wait.get().or_else(|| self.stands_before())
+    }
+
+    /// In simulation, the wait of an entity that stood before a lock when another took it: nobody noted it then.
+    fn stands_before(&self) -> Option<Wait> {
+        let m = self.machine();
+        let op = m.next_op(self.id);
+        let stands = matches!(op.kind, OpKind::Lock | OpKind::Read)
+            && m.simulated()
+            && m.sim.ready.get() & self.bit == 0
+            && m.resource(op.res).waiters.load(Relaxed) & self.bit != 0;
+        stands.then(|| Wait {
+            res: op.res,
+            how: if self.atomic() {
+                WaitHow::Spin
+            } else {
+                WaitHow::Sleep
+            },
+            needs: Needs::Holders,
+        })
     }
 
     /// The machine it runs on.
@@ -442,33 +462,12 @@ impl Entity {
         self.irq_locks.borrow().last().copied()
     }
 
-    /// A lock that this entity stands before was taken by another.
-    pub(crate) fn now_waits(&self, res: ResId) {
-        if self.wait.get().is_none() {
-            let wait = Wait {
-                res,
-                how: if self.atomic() {
-                    WaitHow::Spin
-                } else {
-                    WaitHow::Sleep
-                },
-                needs: Needs::Holders,
-            };
-            self.wait.set(Some(wait));
-        }
-    }
-
-    #[inline]
-    pub(crate) fn clear_wait(&self) {
-        self.wait.set(None);
-    }
-
     pub(crate) fn start_looking(&self) {
         self.looks.set(0);
     }
 
     /// Announces an operation and lets exploration decide who runs: returns when this entity is to execute it.
-    #[inline]
+    #[inline(never)]
     pub fn point(&self, kind: OpKind, res: ResId) {
         self.machine().point(self, Op::new(kind, res));
     }

@@ -268,10 +268,16 @@ fn emit(e: &Entity, kind: EventKind, about: About, text: &str) {
     );
 }
 
+/// A wait begins.
+#[inline]
 pub(crate) fn blocked(e: &Entity, wait: Wait) {
-    if !e.watched.get() {
-        return;
+    if e.watched.get() {
+        notice_wait(e, wait);
     }
+}
+
+#[cold]
+fn notice_wait(e: &Entity, wait: Wait) {
     feedback::waits(e, wait);
     if !e.machine().recording() {
         return;

@@ -16,10 +16,10 @@ impl EntityId {
     /// If `index` is not below [`MAX_ENTITIES`].
     #[inline]
     #[must_use]
-    pub fn new(index: usize) -> Self {
+    pub const fn new(index: usize) -> Self {
         assert!(
             index < MAX_ENTITIES,
-            "entity {index} of at most {MAX_ENTITIES}"
+            "a machine does not have so many entities"
         );
         Self(index as u8)
     }

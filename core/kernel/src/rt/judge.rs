@@ -9,6 +9,7 @@ use super::finding::{Stop, StopKind, StuckWait};
 use super::ids::EntityId;
 use super::machine::Machine;
 use super::resource::ResKind;
+use super::sched::unwind;
 use super::set::{EntitySet, MAX_ENTITIES, members};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -26,18 +27,25 @@ pub(crate) struct Waits<'a> {
 }
 
 impl Machine {
-    /// Whether the wait that `e` just began leaves entities stuck.
+    /// The common case of a wait: it is for holders of a lock who can run.
     #[inline]
-    pub(crate) fn judge(&self, e: &Entity, candidates: EntitySet) -> Option<Stop> {
-        let wait = e.wait.get()?;
-        // The common case: the holder can run.
-        if let Needs::Holders = wait.needs {
-            let holders = self.resource(wait.res).holders.load(Relaxed);
-            if holders != 0 && holders & !candidates == 0 {
-                return None;
-            }
+    pub(crate) fn holders_run(&self, wait: Wait, candidates: EntitySet) -> bool {
+        let holders = match wait.needs {
+            Needs::Holders => self.resource(wait.res).holders(),
+            _ => 0,
+        };
+        holders != 0 && holders & !candidates == 0
+    }
+
+    /// Ends the execution if the wait that `e` just began leaves entities stuck.
+    #[inline(never)]
+    pub(crate) fn judge(&self, e: &Entity, candidates: EntitySet) {
+        if let Some(stop) = self.waits(candidates).judge(e.id)
+            && !self.last_look(&stop)
+        {
+            self.stop(stop);
+            unwind();
         }
-        self.waits(candidates).judge(e.id)
     }
 
     /// Whether the end of `e` leaves entities stuck that counted on it.
@@ -53,7 +61,7 @@ impl Machine {
     #[cold]
     pub(crate) fn last_look(&self, stop: &Stop) -> bool {
         let retries = members(stop.stuck).filter(|&id| {
-            self.entity(id).wait.get().is_some_and(|w| {
+            self.entity(id).waits_for().is_some_and(|w| {
                 w.needs == Needs::Anyone && self.resource(w.res).kind == ResKind::Memory
             })
         });
@@ -62,7 +70,7 @@ impl Machine {
         if retries & !looked == 0 {
             return false;
         }
-        self.sim.ready.set(self.sim.ready.get() | retries);
+        self.sim.ready.add(retries);
         self.candidates() != 0
     }
 
@@ -82,7 +90,7 @@ impl Waits<'_> {
     fn wait(&self, id: EntityId) -> Option<Wait> {
         match self.snapshot {
             Some(waits) => waits[id.index()],
-            None => self.machine.entity(id).wait.get(),
+            None => self.machine.entity(id).waits_for(),
         }
     }
 
@@ -135,7 +143,7 @@ impl Waits<'_> {
         let r = self.machine.resource(w.res);
         match w.needs {
             // A reader of a free lock stays behind writers that have found it taken and did not look again yet.
-            Needs::Holders => match r.holders.load(Relaxed) {
+            Needs::Holders => match r.holders() {
                 0 => r.queued_writers.load(Relaxed) & !e.bit,
                 holders => holders,
             },

@@ -240,6 +240,7 @@ impl Machine {
             has_found: AtomicBool::new(false),
             anything: ResId::NONE,
         };
+        machine.sim.prio.set(machine.ranks());
         machine.anything = machine.add_resource(ResKind::State, "anything to change");
         if machine.rt() {
             machine.add_bh_locks();
@@ -352,6 +353,7 @@ impl Machine {
     pub fn touch(&self) {
         if self.simulated.get() {
             self.touched.set(true);
+            self.sim.pause.set(0);
             if super::in_machine() {
                 self.changed(&super::current(), true);
             }

@@ -53,7 +53,7 @@ impl Machine {
     fn spinners(&self, tasks: EntitySet) -> EntitySet {
         members(tasks & self.sim.live.get() & !self.sim.ready.get())
             .filter(|&e| {
-                let wait = self.entity(e).wait.get();
+                let wait = self.entity(e).waits_for();
                 wait.is_some_and(|w| w.how == WaitHow::Spin)
             })
             .fold(0, |s, e| s | e.bit())
@@ -66,7 +66,7 @@ impl Machine {
         let mut prio = self.entity(id).prio;
         loop {
             let more = members(self.sim.live.get() & !heirs).filter(|&w| {
-                self.entity(w).wait.get().is_some_and(|wait| {
+                self.entity(w).waits_for().is_some_and(|wait| {
                     wait.needs == Needs::Holders
                         && self.resource(wait.res).kind() == ResKind::PiLock
                         && self.resource(wait.res).holders() & heirs != 0

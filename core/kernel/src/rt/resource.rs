@@ -1,7 +1,11 @@
 //! Resources: what waits go through, and who can end them.
 
+use super::ids::EntityId;
 use super::set::{AtomicSet, EntitySet};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// The bit of [`Resource::state`] for a lock that is held exclusively; below it stands the owner's id.
+pub(crate) const WRITER: u64 = 1 << 63;
 
 /// What a resource is; the words of stories and of the wait-for cycle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,11 +49,11 @@ pub enum ResKind {
 pub struct Resource {
     /// 0 free; see `sync::word` for the encoding of owners and readers.
     pub(crate) state: AtomicU64,
-    /// Entities that hold it and must let go before a waiter can go on.
-    pub(crate) holders: AtomicSet,
-    /// Entities that stand before an exclusive acquisition or wait for its condition.
+    /// Entities that hold it and must let go before a waiter can go on, but for the owner that `state` names.
+    pub(crate) listed: AtomicSet,
+    /// Entities that stand before an acquisition or wait for its condition.
     pub(crate) waiters: AtomicSet,
-    /// Entities that stand before a shared acquisition.
+    /// Those of them that stand before a shared acquisition.
     pub(crate) read_waiters: AtomicSet,
     /// Writers that have found it taken: readers that come later stay behind them.
     pub(crate) queued_writers: AtomicSet,
@@ -65,7 +69,7 @@ impl Resource {
     pub(crate) fn new(kind: ResKind, name: String, tag: u16) -> Self {
         Self {
             state: AtomicU64::new(0),
-            holders: AtomicSet::default(),
+            listed: AtomicSet::default(),
             waiters: AtomicSet::default(),
             read_waiters: AtomicSet::default(),
             queued_writers: AtomicSet::default(),
@@ -90,8 +94,14 @@ impl Resource {
 
     /// Entities that hold it.
     #[must_use]
+    #[inline]
     pub fn holders(&self) -> EntitySet {
-        self.holders.load(Relaxed)
+        let state = self.state.load(Relaxed);
+        if state & WRITER != 0 {
+            EntityId(state as u8).bit()
+        } else {
+            self.listed.load(Relaxed)
+        }
     }
 
     /// Entities that may end a wait for it although they hold nothing.
@@ -102,7 +112,7 @@ impl Resource {
 
     pub(crate) fn reset(&self) {
         self.state.store(0, Relaxed);
-        self.holders.store(0, Relaxed);
+        self.listed.store(0, Relaxed);
         self.waiters.store(0, Relaxed);
         self.read_waiters.store(0, Relaxed);
         self.queued_writers.store(0, Relaxed);

@@ -26,8 +26,9 @@ impl Machine {
         }
     }
 
-    /// See [`Entity::point`].
-    #[inline]
+    /// See [`Entity::point`]. Part of whoever stops here, so that where it goes on is where it jumps to after a switch:
+    /// returning there would be a second jump that no processor foresees.
+    #[inline(always)]
     pub(crate) fn point(&self, e: &Entity, op: Op) {
         let sim = &self.sim;
         if !sim.plain.get() {
@@ -35,8 +36,8 @@ impl Machine {
             return;
         }
         self.count_step(e, op);
-        let candidates = sim.ready.get() & sim.allowed.get();
-        if candidates != e.bit {
+        let candidates = sim.ready.low() & sim.allowed.low();
+        if candidates != e.bit as u64 {
             self.decide_plainly(e, candidates);
         }
     }
@@ -47,7 +48,7 @@ impl Machine {
         sim.set_next(e.id, op);
         let steps = sim.steps.get() + 1;
         sim.steps.set(steps);
-        if self.touched.get() || steps > self.max_steps {
+        if steps > sim.pause.get() {
             self.point_slow(steps);
         }
     }
@@ -73,12 +74,20 @@ impl Machine {
     }
 
     /// These entities stand before something that is no longer to be had.
+    #[inline]
     pub(crate) fn not_ready(&self, set: EntitySet) {
-        self.sim.ready.set(self.sim.ready.get() & !set);
+        self.sim.ready.remove(set);
+    }
+
+    /// These entities have something to look at.
+    #[inline]
+    pub(crate) fn make_ready(&self, set: EntitySet) {
+        self.sim.ready.add(set);
     }
 
     #[cold]
     fn point_slow(&self, steps: u32) {
+        self.sim.pause.set(self.max_steps);
         self.check_if_touched();
         if steps > self.max_steps {
             self.end(End::StepLimit);
@@ -117,28 +126,39 @@ impl Machine {
     #[inline]
     pub(crate) fn decide_from(&self, from: &Entity, candidates: EntitySet) {
         if self.sim.plain.get() {
-            self.decide_plainly(from, candidates);
+            self.decide_plainly(from, candidates as u64);
         } else {
             self.decide(Some(from), candidates);
         }
     }
 
     /// As [`Machine::decide`], where [`Sim::plain`](super::sim::Sim::plain) holds.
-    #[inline(never)]
-    fn decide_plainly(&self, from: &Entity, candidates: EntitySet) {
+    #[inline(always)]
+    fn decide_plainly(&self, from: &Entity, candidates: u64) {
+        if self.runtime.get() != Runtime::Deterministic {
+            super::shuttle::decide(self, from, candidates.into());
+            return;
+        }
         let me = from.id;
         let next = if candidates & (candidates - 1) == 0 {
             EntityId(candidates.trailing_zeros() as u8)
         } else {
-            let current = (candidates & from.bit != 0).then_some(me);
+            let current = (candidates & from.bit as u64 != 0).then_some(me);
             let decision = Decision {
-                candidates,
+                candidates: candidates.into(),
                 current,
                 next: self.sim.next_ops(),
                 state: &Standing::NONE,
             };
-            let picked = self.sim.with_strategy(|s| pick(s, &decision));
-            self.record_pick(candidates, current, picked);
+            let mut picked = self.sim.with_strategy(|s| s.pick(&decision));
+            if picked.index() >= 64 || candidates >> picked.index() & 1 == 0 {
+                picked = undisturbed(&decision);
+            }
+            self.sim.record(Made::Pick {
+                candidates,
+                current,
+                picked,
+            });
             picked
         };
         if next == me {
@@ -148,7 +168,7 @@ impl Machine {
             return;
         }
         self.enter(next);
-        super::det::transfer(self, me, next);
+        super::det::transfer(self, from.id, next);
         set_current(Some(from));
         if self.tearing_down() {
             unwind();
@@ -242,11 +262,7 @@ impl Machine {
         current: Option<EntityId>,
         picked: EntityId,
     ) {
-        self.sim.record(Made::Pick {
-            candidates,
-            current,
-            picked,
-        });
+        self.sim.record(Made::pick(candidates, current, picked));
     }
 
     /// A choice among `n` alternatives by the running entity; 0 is the undisturbed one.
@@ -284,10 +300,10 @@ impl Machine {
     #[inline(always)]
     pub(crate) fn enter(&self, id: EntityId) {
         let e = self.entity(id);
-        let other = self.sim.running.replace(Some(id)) != Some(id);
-        if e.watched.get() && (other || self.gave_cpu(id)) {
+        if e.watched.get() && (self.sim.running.get() != Some(id) || self.gave_cpu(id)) {
             super::event::runs(self, id);
         }
+        self.sim.running.set(Some(id));
         if self.sim.looked.get() != 0 && self.sim.looked.get() & id.bit() == 0 {
             self.sim.looked.set(0);
         }
@@ -335,11 +351,11 @@ impl Machine {
         }
         if e.kind.is_raised() {
             if e.pending.get() == 0 {
-                self.sim.ready.set(self.sim.ready.get() & !e.bit);
+                self.sim.ready.remove(e.bit);
             }
         } else {
             self.sim.live.set(self.sim.live.get() & !e.bit);
-            self.sim.ready.set(self.sim.ready.get() & !e.bit);
+            self.sim.ready.remove(e.bit);
         }
         if e.shares_cpu {
             self.recompute(e.cpu);
@@ -358,7 +374,6 @@ impl Machine {
     /// As [`Machine::changed`], in simulation.
     #[inline]
     pub(crate) fn note_change(&self, e: &Entity, lasting: bool) {
-        self.sim.changes.set(self.sim.changes.get() + 1);
         e.changes.set(e.changes.get() + 1);
         e.effects.set(e.effects.get() + u64::from(lasting));
         self.wake_retries();
@@ -374,6 +389,12 @@ impl Machine {
                 .iter()
                 .any(|e| e.kind == EntityKind::Task && live & e.bit != 0)
     }
+}
+
+/// Whom a strategy gets that picks somebody who cannot run.
+#[cold]
+fn undisturbed(decision: &Decision<'_>) -> EntityId {
+    decision.nth(0)
 }
 
 /// What a strategy picks, or the undisturbed choice if it picks somebody who cannot run.

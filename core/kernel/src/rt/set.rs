@@ -1,6 +1,7 @@
 //! Sets of entities.
 
 use super::ids::EntityId;
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A set of entities, one bit each ([`EntityId::bit`]).
@@ -44,6 +45,45 @@ impl Iterator for Members {
     }
 }
 
+/// A set that one OS thread owns. Its halves are words of their own, so that [`SetCell::low`] never has to wait for
+/// both.
+#[derive(Debug, Default)]
+pub(crate) struct SetCell {
+    low: Cell<u64>,
+    high: Cell<u64>,
+}
+
+impl SetCell {
+    #[inline]
+    pub(crate) fn get(&self) -> EntitySet {
+        EntitySet::from(self.high.get()) << 64 | EntitySet::from(self.low.get())
+    }
+
+    /// The members below 64: all there are on a machine that small.
+    #[inline]
+    pub(crate) fn low(&self) -> u64 {
+        self.low.get()
+    }
+
+    #[inline]
+    pub(crate) fn set(&self, set: EntitySet) {
+        self.low.set(set as u64);
+        self.high.set((set >> 64) as u64);
+    }
+
+    #[inline]
+    pub(crate) fn add(&self, set: EntitySet) {
+        self.low.set(self.low.get() | set as u64);
+        self.high.set(self.high.get() | (set >> 64) as u64);
+    }
+
+    #[inline]
+    pub(crate) fn remove(&self, set: EntitySet) {
+        self.low.set(self.low.get() & !set as u64);
+        self.high.set(self.high.get() & !(set >> 64) as u64);
+    }
+}
+
 /// Empty sets, one an entity.
 pub(crate) fn sets(entities: usize) -> Box<[AtomicSet]> {
     (0..entities).map(|_| AtomicSet::default()).collect()
@@ -78,15 +118,23 @@ impl AtomicSet {
         self.high.fetch_and((set >> 64) as u64, order);
     }
 
-    /// Adds members to a set that one OS thread owns: no read-modify-write instruction needed.
+    /// Adds a member to a set that one OS thread owns: no read-modify-write instruction needed.
     #[inline]
-    pub(crate) fn add(&self, set: EntitySet) {
-        self.store(self.load(Ordering::Relaxed) | set, Ordering::Relaxed);
+    pub(crate) fn insert(&self, id: EntityId) {
+        let (word, bit) = self.word_of(id);
+        word.store(word.load(Ordering::Relaxed) | bit, Ordering::Relaxed);
     }
 
-    /// Takes members out of a set that one OS thread owns.
+    /// Takes a member out of a set that one OS thread owns.
     #[inline]
-    pub(crate) fn remove(&self, set: EntitySet) {
-        self.store(self.load(Ordering::Relaxed) & !set, Ordering::Relaxed);
+    pub(crate) fn remove(&self, id: EntityId) {
+        let (word, bit) = self.word_of(id);
+        word.store(word.load(Ordering::Relaxed) & !bit, Ordering::Relaxed);
+    }
+
+    #[inline]
+    fn word_of(&self, id: EntityId) -> (&AtomicU64, u64) {
+        let word = if id.0 < 64 { &self.low } else { &self.high };
+        (word, 1 << (id.0 % 64))
     }
 }

@@ -12,8 +12,9 @@ use super::op::Op;
 use super::sched::{pick_step, unwind};
 use super::set::{EntitySet, MAX_ENTITIES, members};
 use super::strategy::{Ending, Standing, Strategy};
-use shuttle_engine::runtime::execution::ExecutionState;
-use shuttle_engine::runtime::task::{Task, TaskId};
+use shuttle_engine::runtime::execution::{ExecutionState, LABELS};
+use shuttle_engine::runtime::task::labels::Labels;
+use shuttle_engine::runtime::task::{Task, TaskId, TaskName};
 use shuttle_engine::runtime::thread;
 use shuttle_engine::scheduler::{Schedule, Scheduler};
 use std::cell::{Cell, RefCell};
@@ -93,16 +94,21 @@ pub fn run_in_shuttle(machine: &Machine, world: &dyn World) -> Outcome {
     let attached = machine.attach(world, None);
     // Spawning is a decision of shuttle: whoever makes it makes the others too.
     ASKED.set(false);
+    let main = ExecutionState::me();
     let mut tasks = Vec::with_capacity(machine.entities.len());
+    let name = take_name(main);
     for e in &machine.entities {
         tasks.push(spawn(machine, e.id));
+    }
+    if let Some(name) = name {
+        LABELS.with_borrow_mut(|labels| labels.insert(main, name));
     }
     let knows = ASKED.get();
     let open = members_mask(machine.entities.len());
     let active = Active {
         machine,
         tasks,
-        main: ExecutionState::me(),
+        main,
         knows,
         published: Cell::new(0),
         open: Cell::new(open),
@@ -141,6 +147,17 @@ fn members_mask(n: usize) -> EntitySet {
     } else {
         (1 << n) - 1
     }
+}
+
+/// Takes the labels of a task that has no label but its name. Tasks inherit labels, by copying them, and entities are
+/// not called what the test's main task is called.
+fn take_name(task: TaskId) -> Option<Labels> {
+    LABELS.with_borrow_mut(|labels| {
+        let only_name = labels
+            .get(&task)
+            .is_some_and(|l| l.len() == 1 && l.get::<TaskName>().is_some());
+        only_name.then(|| labels.remove(&task)).flatten()
+    })
 }
 
 #[track_caller]

@@ -1,21 +1,22 @@
 //! State of a simulated execution, and how it begins.
 
+use super::det::Slot;
 use super::entity::set_current;
 use super::ids::EntityId;
-use super::machine::{Machine, Runtime, World};
+use super::machine::{Machine, World};
 use super::op::Op;
-use super::set::{EntitySet, MAX_ENTITIES};
+use super::set::{EntitySet, MAX_ENTITIES, SetCell};
 use super::strategy::{Decision, Standing, Strategy};
 use std::cell::{Cell, UnsafeCell};
 
 /// State of a simulated execution. Only touched from the one OS thread that simulates.
 pub(crate) struct Sim {
-    pub(crate) ready: Cell<EntitySet>,
-    pub(crate) allowed: Cell<EntitySet>,
+    pub(crate) ready: SetCell,
+    pub(crate) allowed: SetCell,
     pub(crate) live: Cell<EntitySet>,
     pub(crate) running: Cell<Option<EntityId>>,
     pub(crate) steps: Cell<u32>,
-    /// Whether entities have real-time priorities that differ.
+    /// Whether tasks of one CPU differ in priority: as the machine was built.
     pub(crate) prio: Cell<bool>,
     next: UnsafeCell<[Op; MAX_ENTITIES]>,
     /// Where the machine stood when somebody was shown it.
@@ -23,20 +24,23 @@ pub(crate) struct Sim {
     made: UnsafeCell<Vec<Made>>,
     strategy: Cell<Option<*mut dyn Strategy>>,
     pub(crate) wants_steps: Cell<bool>,
-    /// Deterministic runtime, no priorities, a strategy that only decides: what the short ways rely on.
+    /// A simulated runtime, at most 64 entities, no priorities, a strategy that only decides: what the short ways rely
+    /// on.
     pub(crate) plain: Cell<bool>,
+    /// The step at which there is something else to do than to decide: the step limit, or at once.
+    pub(crate) pause: Cell<u32>,
     /// What the running step did without announcing it; only kept for strategies that want steps.
     pub(crate) touched: Cell<bool>,
     pub(crate) cpu_changed: Cell<bool>,
     world: Cell<Option<*const dyn World>>,
-    /// Changes that anybody made so far.
-    pub(crate) changes: Cell<u64>,
     /// Retry loops that wait for anything to change.
     pub(crate) retrying: Cell<EntitySet>,
     /// Entities that sleep for a bounded time: ready, but in nobody's way.
     pub(crate) napping: Cell<EntitySet>,
     /// Retry loops for memory that looked since anybody else last ran: see `Machine::last_look`.
     pub(crate) looked: Cell<EntitySet>,
+    /// What the entities run on, on the deterministic runtime: one slot each.
+    pub(crate) slots: Cell<*const Slot>,
     /// Who the executor is to resume next.
     pub(crate) resume: Cell<Option<EntityId>>,
 }
@@ -53,11 +57,12 @@ impl std::fmt::Debug for Sim {
 // SAFETY: simulated executions run on one OS thread; OS-thread executions do not touch it.
 unsafe impl Send for Sim {}
 
-/// A decision that was made. Its choice number is worked out when somebody asks: most executions are not looked at.
+/// A decision that was made. Among few its choice number is worked out when somebody asks: most executions are not
+/// looked at.
 #[derive(Clone, Copy)]
 pub(crate) enum Made {
     Pick {
-        candidates: EntitySet,
+        candidates: u64,
         current: Option<EntityId>,
         picked: EntityId,
     },
@@ -65,21 +70,36 @@ pub(crate) enum Made {
 }
 
 impl Made {
+    /// The decision for `picked`.
+    #[inline]
+    pub(crate) fn pick(candidates: EntitySet, current: Option<EntityId>, picked: EntityId) -> Self {
+        match u64::try_from(candidates) {
+            Ok(candidates) => Self::Pick {
+                candidates,
+                current,
+                picked,
+            },
+            Err(_) => Self::Choice(Self::number_of(candidates, current, picked)),
+        }
+    }
+
+    fn number_of(candidates: EntitySet, current: Option<EntityId>, picked: EntityId) -> u32 {
+        let decision = Decision {
+            candidates,
+            current,
+            next: &[],
+            state: &Standing::NONE,
+        };
+        decision.number_of(picked)
+    }
+
     fn number(&self) -> u32 {
         match *self {
             Self::Pick {
                 candidates,
                 current,
                 picked,
-            } => {
-                let decision = Decision {
-                    candidates,
-                    current,
-                    next: &[],
-                    state: &Standing::NONE,
-                };
-                decision.number_of(picked)
-            }
+            } => Self::number_of(candidates.into(), current, picked),
             Self::Choice(choice) => choice,
         }
     }
@@ -88,8 +108,8 @@ impl Made {
 impl Sim {
     pub(crate) fn new() -> Self {
         Self {
-            ready: Cell::new(0),
-            allowed: Cell::new(0),
+            ready: SetCell::default(),
+            allowed: SetCell::default(),
             live: Cell::new(0),
             running: Cell::new(None),
             steps: Cell::new(0),
@@ -100,13 +120,14 @@ impl Sim {
             strategy: Cell::new(None),
             wants_steps: Cell::new(false),
             plain: Cell::new(false),
+            pause: Cell::new(0),
             touched: Cell::new(false),
             cpu_changed: Cell::new(false),
             world: Cell::new(None),
-            changes: Cell::new(0),
             retrying: Cell::new(0),
             napping: Cell::new(0),
             looked: Cell::new(0),
+            slots: Cell::new(std::ptr::null()),
             resume: Cell::new(None),
         }
     }
@@ -130,7 +151,7 @@ impl Sim {
 
     pub(crate) fn set_next(&self, id: EntityId, op: Op) {
         // SAFETY: as above.
-        unsafe { (*self.next.get())[id.index()] = op };
+        unsafe { (*self.next.get())[id.index() % MAX_ENTITIES] = op };
     }
 
     /// Keeps a standing for as long as a strategy looks at it.
@@ -178,12 +199,12 @@ impl Machine {
     pub(crate) fn reset_sim(&self) {
         let sim = &self.sim;
         sim.steps.set(0);
+        sim.pause.set(self.max_steps);
         sim.running.set(None);
         sim.resume.set(None);
         sim.looked.set(0);
         sim.touched.set(false);
         sim.cpu_changed.set(false);
-        sim.changes.set(0);
         sim.retrying.set(0);
         sim.napping.set(0);
         // SAFETY: no execution is running.
@@ -198,7 +219,6 @@ impl Machine {
         }
         sim.live.set(live);
         sim.ready.set(ready);
-        sim.prio.set(self.ranks());
         sim.allowed.set(live);
     }
 
@@ -224,9 +244,9 @@ impl Machine {
         } else {
             sim.wants_steps.set(super::shuttle::wants_steps());
         }
-        let deterministic = self.runtime.get() == Runtime::Deterministic;
         sim.plain.set(
-            deterministic
+            self.simulated.get()
+                && self.entities.len() <= 64
                 && !sim.prio.get()
                 && !sim.wants_steps.get()
                 && !self.collects(super::feedback::Feedback::Reads),

@@ -4,7 +4,7 @@
 
 use super::entity::{Entity, Needs, Wait, WaitHow};
 use super::event::Fact;
-use super::ids::ResId;
+use super::ids::{EntityId, ResId};
 use super::machine::Machine;
 use super::op::{Op, OpKind};
 use super::sched::unwind;
@@ -26,11 +26,11 @@ impl Entity {
             m.threads_block(self, wait);
             return;
         }
-        m.resource(wait.res).waiters.add(self.bit);
+        m.resource(wait.res).waiters.insert(self.id);
         // What it does next is to look again, whatever it announced before.
         m.announce(self, Op::new(OpKind::Wait, wait.res));
         self.wait_now(wait);
-        m.resource(wait.res).waiters.remove(self.bit);
+        m.resource(wait.res).waiters.remove(self.id);
     }
 
     /// Waits, by [`Self::block`], until `condition` holds.
@@ -60,12 +60,11 @@ impl Entity {
     /// The wait itself, for callers that manage the resource's waiter sets.
     pub(crate) fn wait_now(&self, wait: Wait) {
         let m = self.machine();
-        let sim = &m.sim;
         if wait.how == WaitHow::Sleep {
             m.world().about_to_sleep(self.id);
         }
         self.wait.set(Some(wait));
-        sim.ready.set(sim.ready.get() & !self.bit);
+        m.not_ready(self.bit);
         if wait.how != WaitHow::Spin && self.shares_cpu {
             let cpu = m.cpu(self.cpu);
             if cpu.curr.get() == Some(self.id) {
@@ -76,11 +75,8 @@ impl Entity {
         super::event::blocked(self, wait);
         m.check_if_touched();
         let mut candidates = m.candidates();
-        if let Some(stop) = m.judge(self, candidates) {
-            if !m.last_look(&stop) {
-                m.stop(stop);
-                unwind();
-            }
+        if !m.holders_run(wait, candidates) {
+            m.judge(self, candidates);
             candidates = m.candidates();
         }
         if candidates == 0 {
@@ -95,6 +91,12 @@ impl Entity {
 }
 
 impl Machine {
+    /// How many changes everybody but `me` made so far.
+    fn changes_but(&self, me: EntityId) -> u64 {
+        let others = self.entities.iter().filter(|e| e.id != me);
+        others.map(|e| e.changes.get()).sum()
+    }
+
     /// Wakes everybody who waits for a resource: they look again at what they wait for.
     #[inline]
     pub fn wake(&self, res: ResId) {
@@ -103,20 +105,10 @@ impl Machine {
             return;
         }
         super::event::fact_of_current(self, Fact::Wakes, res, 0);
-        let r = self.resource(res);
-        let waiting = r.waiters.load(Relaxed) | r.read_waiters.load(Relaxed);
-        self.sim.ready.set(self.sim.ready.get() | waiting);
+        self.make_ready(self.resource(res).waiters.load(Relaxed));
         if super::in_machine() {
             self.changed(&super::current(), false);
         }
-    }
-
-    /// As [`Machine::wake`] by `e`, which runs, where `waiting` wait for the resource.
-    #[inline]
-    pub(crate) fn wake_from(&self, e: &Entity, res: ResId, waiting: EntitySet) {
-        super::event::fact(e, Fact::Wakes, res, 0);
-        self.sim.ready.set(self.sim.ready.get() | waiting);
-        self.note_change(e, false);
     }
 
     /// Retry loops look again at what they wait for.
@@ -131,7 +123,7 @@ impl Machine {
     fn wake_retries_now(&self) {
         let waiting = self.sim.retrying.get();
         super::event::fact_of_current(self, Fact::Wakes, self.anything, 0);
-        self.sim.ready.set(self.sim.ready.get() | waiting);
+        self.sim.ready.add(waiting);
     }
 
     /// The last live entity waits and nobody is left: the machine is at rest.
@@ -164,7 +156,7 @@ impl Entity {
             return;
         }
         let now = || Round {
-            others: m.sim.changes.get() - self.changes.get(),
+            others: m.changes_but(self.id),
             mine: self.effects.get(),
         };
         self.point(super::op::OpKind::Yield, ResId::NONE);

@@ -233,10 +233,10 @@ impl Consoles {
             ..Acquire::default()
         };
         lockdep::acquire(e.machine(), e, self.legacy, anywhere);
-        r.holders.fetch_or(e.bit(), SeqCst);
+        r.listed.fetch_or(e.bit(), SeqCst);
         fact(e, Fact::Gets, self.writing, SHARED);
         write();
-        r.holders.fetch_and(!e.bit(), SeqCst);
+        r.listed.fetch_and(!e.bit(), SeqCst);
         fact(e, Fact::Gives, self.writing, SHARED);
         lockdep::release(e.machine(), e, self.legacy);
         self.owner.release();

@@ -110,7 +110,7 @@ impl Seqlock {
                 )
             });
         }
-        r.holders.fetch_or(e.bit(), SeqCst);
+        r.listed.fetch_or(e.bit(), SeqCst);
         fact(e, Fact::Gets, self.res, SHARED);
         e.hold_shared(self.res);
         e.count_held(1);
@@ -145,7 +145,7 @@ impl Seqlock {
             return;
         }
         if !e.holds_shared(self.res) {
-            r.holders.fetch_and(!e.bit(), SeqCst);
+            r.listed.fetch_and(!e.bit(), SeqCst);
         }
         fact(e, Fact::Gives, self.res, SHARED);
         self.count.fetch_add(1, SeqCst);

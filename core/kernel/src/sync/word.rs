@@ -3,13 +3,11 @@
 //! 0 free; [`WRITER`] plus the owner's id while held exclusively; otherwise the number of readers.
 
 use crate::rt::event::fact;
+use crate::rt::resource::WRITER;
 use crate::rt::{
-    Entity, EntitySet, EventKind, Fact, Machine, OpKind, ResId, Resource, members, record,
-    wait_for_holders,
+    Entity, EntitySet, EventKind, Fact, Machine, OpKind, ResId, Resource, record, wait_for_holders,
 };
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-
-const WRITER: u64 = 1 << 63;
 
 /// [`Mode::Read`] in facts: for what several may hold.
 pub(crate) const SHARED: u128 = 1;
@@ -57,34 +55,41 @@ pub(crate) fn take(m: &Machine, e: &Entity, res: ResId, mode: Mode, spin: bool) 
         return take_on_threads(m, e, res, mode, spin);
     }
     let r = m.resource(res);
-    let standing = if mode == Mode::Write {
-        &r.waiters
-    } else {
-        &r.read_waiters
-    };
-    standing.add(e.bit());
+    r.waiters.insert(e.id());
+    if mode != Mode::Write {
+        r.read_waiters.insert(e.id());
+    }
     fact(e, Fact::Asks, res, mode.code());
     if available(r, mode) {
         m.point(e, crate::rt::Op::new(mode.op(), res));
-        e.clear_wait();
     }
     if !available(r, mode) {
         wait_until_available(m, e, r, res, mode, spin);
     }
-    standing.remove(e.bit());
+    r.waiters.remove(e.id());
+    if mode != Mode::Write {
+        r.read_waiters.remove(e.id());
+    }
     own(m, e, r, res, mode);
 }
 
 #[cold]
 fn wait_until_available(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: Mode, spin: bool) {
     if mode == Mode::Write {
-        r.queued_writers.add(e.bit());
+        r.queued_writers.insert(e.id());
     }
     m.announce(e, crate::rt::Op::new(mode.op(), res));
     while !available(r, mode) {
         e.wait_now(wait_for_holders(res, spin));
     }
-    r.queued_writers.remove(e.bit());
+    r.queued_writers.remove(e.id());
+    if e.watched.get() {
+        tell_that_it_gets(r);
+    }
+}
+
+#[cold]
+fn tell_that_it_gets(r: &Resource) {
     record(EventKind::Wake, || format!("gets {}", r.name()));
 }
 
@@ -109,7 +114,7 @@ pub(crate) fn share(e: &Entity, res: ResId) {
     let m = e.machine();
     let r = m.resource(res);
     r.state.fetch_add(1, AcqRel);
-    r.holders.fetch_or(e.bit(), AcqRel);
+    r.listed.fetch_or(e.bit(), AcqRel);
     e.hold_shared(res);
     e.count_held(1);
     m.changed(e, false);
@@ -134,13 +139,9 @@ pub(crate) fn is_written(r: &Resource) -> bool {
 #[inline]
 fn own(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: Mode) {
     if mode == Mode::Write {
-        let me = e.bit();
         r.state.store(WRITER | e.id().index() as u64, Relaxed);
-        r.holders.store(me, Relaxed);
-        let others = (r.waiters.load(Relaxed) | r.read_waiters.load(Relaxed)) & !me;
-        if others != 0 {
-            m.bar(others, res);
-        }
+        // Those who stand before it can no longer be chosen.
+        m.not_ready(r.waiters.load(Relaxed));
     } else {
         own_shared(m, e, r, res);
     }
@@ -150,14 +151,10 @@ fn own(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: Mode) {
 }
 
 fn own_shared(m: &Machine, e: &Entity, r: &Resource, res: ResId) {
-    let me = e.bit();
     r.state.store(r.state.load(Relaxed) + 1, Relaxed);
-    r.holders.add(me);
+    r.listed.insert(e.id());
     e.hold_shared(res);
-    let writers = r.waiters.load(Relaxed) & !me;
-    if writers != 0 {
-        m.bar(writers, res);
-    }
+    m.not_ready(r.waiters.load(Relaxed) & !r.read_waiters.load(Relaxed));
 }
 
 /// Releases the lock. False if the entity does not hold it in this way: nothing happened then.
@@ -178,18 +175,33 @@ fn release_simulated(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: Mo
             return false;
         }
         r.state.store(0, Relaxed);
-        r.holders.store(0, Relaxed);
     } else if !release_shared(e, r, res) {
         return false;
     }
     e.count_held(-1);
     fact(e, Fact::Gives, res, mode.code());
     m.note_change(e, false);
-    let waiting = r.waiters.load(Relaxed) | r.read_waiters.load(Relaxed);
-    if waiting != 0 && r.state.load(Relaxed) == 0 {
-        m.wake_from(e, res, waiting);
+    if mode == Mode::Write || r.state.load(Relaxed) == 0 {
+        look_again(m, e, r, res);
     }
     true
+}
+
+/// Those who stand before a lock that is free now look again.
+#[inline]
+fn look_again(m: &Machine, e: &Entity, r: &Resource, res: ResId) {
+    let waiting = r.waiters.load(Relaxed);
+    if e.watched.get() {
+        tell_of_look(e, res, waiting);
+    }
+    m.make_ready(waiting);
+}
+
+#[cold]
+fn tell_of_look(e: &Entity, res: ResId, waiting: EntitySet) {
+    if waiting != 0 {
+        fact(e, Fact::Wakes, res, 0);
+    }
 }
 
 fn release_shared(e: &Entity, r: &Resource, res: ResId) -> bool {
@@ -198,7 +210,7 @@ fn release_shared(e: &Entity, r: &Resource, res: ResId) -> bool {
     }
     r.state.store(r.state.load(Relaxed) - 1, Relaxed);
     if !e.holds_shared(res) {
-        r.holders.remove(e.bit());
+        r.listed.remove(e.id());
     }
     true
 }
@@ -213,6 +225,7 @@ pub(crate) fn downgrade(e: &Entity, res: ResId) -> bool {
     {
         return false;
     }
+    r.listed.fetch_or(e.bit(), AcqRel);
     e.hold_shared(res);
     fact(e, Fact::Lowers, res, 0);
     m.changed(e, true);
@@ -227,11 +240,11 @@ pub(crate) fn is_held(r: &Resource) -> bool {
 
 /// Whether this entity holds the lock.
 pub(crate) fn held_by(r: &Resource, e: &Entity) -> bool {
-    r.holders.load(Relaxed) & e.bit() != 0
+    r.holders() & e.bit() != 0
 }
 
 fn take_on_threads(m: &Machine, e: &Entity, res: ResId, mode: Mode, spin: bool) {
-    m.point(e, crate::rt::Op::new(mode.op(), res));
+    e.point(mode.op(), res);
     let r = m.resource(res);
     if try_take_on_threads(e, r, res, mode) {
         return;
@@ -247,7 +260,6 @@ fn take_on_threads(m: &Machine, e: &Entity, res: ResId, mode: Mode, spin: bool) 
 }
 
 fn try_take_on_threads(e: &Entity, r: &Resource, res: ResId, mode: Mode) -> bool {
-    let me = e.bit();
     if mode == Mode::Write {
         if r.state
             .compare_exchange(0, WRITER | e.id().index() as u64, Acquire, Relaxed)
@@ -255,8 +267,6 @@ fn try_take_on_threads(e: &Entity, r: &Resource, res: ResId, mode: Mode) -> bool
         {
             return false;
         }
-        // The word is ours: nobody else writes `holders` until we let go.
-        r.holders.store(me, Relaxed);
         e.count_held(1);
         return true;
     }
@@ -265,7 +275,7 @@ fn try_take_on_threads(e: &Entity, r: &Resource, res: ResId, mode: Mode) -> bool
     if r.state.fetch_update(Acquire, Relaxed, more).is_err() {
         return false;
     }
-    r.holders.fetch_or(me, Relaxed);
+    r.listed.fetch_or(e.bit(), Relaxed);
     e.hold_shared(res);
     e.count_held(1);
     true
@@ -276,29 +286,17 @@ fn release_on_threads(m: &Machine, e: &Entity, r: &Resource, res: ResId, mode: M
         if r.state.load(Relaxed) != WRITER | e.id().index() as u64 {
             return false;
         }
-        r.holders.store(0, Relaxed);
         r.state.store(0, Release);
     } else {
         if !e.drop_shared(res) {
             return false;
         }
         if !e.holds_shared(res) {
-            r.holders.fetch_and(!e.bit(), Relaxed);
+            r.listed.fetch_and(!e.bit(), Relaxed);
         }
         r.state.fetch_sub(1, Release);
     }
     e.count_held(-1);
     m.wake(res);
     true
-}
-
-impl Machine {
-    /// A lock was taken exclusively: those who stand before it can no longer be chosen.
-    #[cold]
-    fn bar(&self, others: EntitySet, res: ResId) {
-        self.not_ready(others);
-        for id in members(others) {
-            self.entity(id).now_waits(res);
-        }
-    }
 }

@@ -64,18 +64,18 @@ impl Fiber {
         let before = EXECUTOR.get();
         EXECUTOR.set(&raw mut outer as *mut usize);
         // SAFETY: as the caller promises.
-        unsafe { switch(&raw mut outer, self.top.get()) };
+        unsafe { switch(&raw mut outer, self.top.as_ptr()) };
         EXECUTOR.set(before);
     }
 
     /// Switches to `next`; returns when somebody switches back.
     ///
     /// # Safety
-    /// This fiber runs, on the OS thread that `next` was made for, and `next` stands still.
+    /// This fiber runs, on the OS thread that `next` was made for, and `next`, which may be itself, else stands still.
     #[inline]
     pub(crate) unsafe fn switch(&self, next: &Self) {
         // SAFETY: as the caller promises.
-        unsafe { switch(self.top.as_ptr(), next.top.get()) };
+        unsafe { switch(self.top.as_ptr(), next.top.as_ptr()) };
     }
 
     /// Goes back to the executor; returns when somebody switches here.
@@ -85,16 +85,16 @@ impl Fiber {
     pub(crate) unsafe fn leave(&self) {
         let outer = EXECUTOR.get() as *mut *mut usize;
         // SAFETY: `enter` waits, its frame holds the top of the executor's stack.
-        unsafe { switch(self.top.as_ptr(), *outer) };
+        unsafe { switch(self.top.as_ptr(), outer) };
     }
 }
 
-/// Saves where this stack stands in `*from` and goes on where the stack with the top `to` stands.
+/// Saves where this stack stands in `*from` and goes on where `*to` says. They may be the same place.
 ///
 /// # Safety
-/// `to` is the top of a stack that stands still, and nobody else goes on there.
+/// `*to` is then the top of a stack that stands still, and nobody else goes on there.
 #[inline]
-unsafe fn switch(from: *mut *mut usize, to: *mut usize) {
+unsafe fn switch(from: *mut *mut usize, to: *mut *mut usize) {
     // SAFETY: every register that the other side may change is declared, saved here, or restored there.
     unsafe {
         asm!(
@@ -103,7 +103,7 @@ unsafe fn switch(from: *mut *mut usize, to: *mut usize) {
             "lea rax, [rip + 2f]",
             "push rax",
             "mov [rdi], rsp",
-            "mov rsp, rsi",
+            "mov rsp, [rsi]",
             "pop rax",
             "jmp rax",
             "2:",

@@ -67,8 +67,11 @@ impl Fiber {
     /// Switches to `next`; returns when somebody switches back.
     ///
     /// # Safety
-    /// This fiber runs, on the OS thread that `next` was made for, and `next` stands still.
+    /// This fiber runs, on the OS thread that `next` was made for, and `next`, which may be itself, else stands still.
     pub(crate) unsafe fn switch(&self, next: &Self) {
+        if std::ptr::eq(self, next) {
+            return;
+        }
         NEXT.set(next);
         // SAFETY: as the caller promises.
         unsafe { self.leave() };
