@@ -68,7 +68,7 @@ pub(crate) fn give_up(e: &Entity) {
     let machine = e.machine();
     if machine.runtime.get() == Runtime::Deterministic && machine.may_abandon(e) {
         // SAFETY: this coroutine runs. The executor restarts it.
-        unsafe { slots()[e.id.index()].fiber.leave() };
+        unsafe { slot(machine, e.id).fiber.leave() };
     }
 }
 
