@@ -8,7 +8,7 @@ use ksplat_fuzz::check;
 use ksplat_harness::fuzz::{Input, crossover, mutate};
 use libfuzzer_sys::{Corpus, fuzz_crossover, fuzz_mutator, fuzz_target, fuzzer_mutate};
 
-fuzz_target!(init: ksplat_fuzz::init(), |input: Input| -> Corpus { check(&input) });
+fuzz_target!(init: ksplat_fuzz::init(|bytes| Input::decode(bytes).ok()), |input: Input| -> Corpus { check(&input) });
 
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
     mutate(data, size, max_size, seed, &mut fuzzer_mutate)

@@ -10,7 +10,7 @@ use libfuzzer_sys::{Corpus, fuzz_crossover, fuzz_mutator, fuzz_target, fuzzer_mu
 use shuttle::{Config, FailurePersistence, Runner};
 use std::sync::{Arc, Mutex};
 
-fuzz_target!(init: ksplat_fuzz::init(), |input: Input| -> Corpus {
+fuzz_target!(init: ksplat_fuzz::init(|bytes| Input::decode(bytes).ok()), |input: Input| -> Corpus {
     let corpus = check(&input);
     let Some(judged) = judge(|judge| judge.judge(&input)) else {
         return corpus;

@@ -1,27 +1,27 @@
-//! A case of `corpus/litmus`, chosen by the first byte, under the decisions that the other bytes are. Environment as for
-//! `program`.
+//! A case of `corpus/litmus` under the decisions that the other bytes are. Environment as for `program`.
 #![no_main]
 
 use ksplat_fuzz::check;
-use ksplat_harness::fuzz::{Decisions, Input};
+use ksplat_harness::fuzz::Cases;
 use ksplat_harness::program::parse;
+use libfuzzer_sys::{Corpus, fuzz_mutator, fuzz_target};
 use std::sync::LazyLock;
 
 include!(concat!(env!("OUT_DIR"), "/litmus.rs"));
 
-static CASES: LazyLock<Vec<Input>> = LazyLock::new(|| {
+static CASES: LazyLock<Cases> = LazyLock::new(|| {
     let case = |(name, text): &(&str, &str)| {
         let program = parse(name, text).unwrap_or_else(|e| panic!("{e}"));
-        Input::of(program, Decisions::default())
+        ((*name).to_owned(), program)
     };
-    LITMUS.iter().map(case).collect()
+    Cases::new(LITMUS.iter().map(case))
+        .unwrap_or_else(|(one, other)| panic!("{one} and {other} are one to a hash"))
 });
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    let Some((&case, decisions)) = data.split_first() else {
-        return;
-    };
-    let mut input = CASES[usize::from(case) % CASES.len()].clone();
-    input.decisions = Decisions::from_bytes(decisions);
-    check(&input);
+fuzz_target!(init: ksplat_fuzz::init(|bytes| CASES.decode(bytes).ok()), |data: &[u8]| -> Corpus {
+    CASES.decode(data).map_or(Corpus::Reject, |input| check(&input))
+});
+
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    CASES.mutate(data, size, max_size, seed)
 });

@@ -11,14 +11,40 @@ thread_local! {
 
 /// Counters that libFuzzer looks at beside its own; it clears them before each input.
 #[repr(align(64))]
-struct Counters(UnsafeCell<[u8; FEATURES]>);
+#[derive(Debug)]
+pub struct Counters<const N: usize>(UnsafeCell<[u8; N]>);
 
 // SAFETY: a target runs on one thread.
-unsafe impl Sync for Counters {}
+unsafe impl<const N: usize> Sync for Counters<N> {}
+
+impl<const N: usize> Default for Counters<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<const N: usize> Counters<N> {
+    /// Counters at 0.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(UnsafeCell::new([0; N]))
+    }
+
+    /// The feature was seen.
+    ///
+    /// # Panics
+    /// If there is no such counter.
+    pub fn count(&self, feature: usize) {
+        assert!(feature < N, "feature {feature} of {N}");
+        // SAFETY: the counter exists, and nobody else touches it while a target runs. Volatile, or the stores would be
+        // taken out: nothing in the program reads them.
+        unsafe { self.0.get().cast::<u8>().add(feature).write_volatile(1) };
+    }
+}
 
 #[used]
 #[unsafe(link_section = "__libfuzzer_extra_counters")]
-static COUNTERS: Counters = Counters(UnsafeCell::new([0; FEATURES]));
+static COUNTERS: Counters<FEATURES> = Counters::new();
 
 /// Executes an input, tells libFuzzer its features, and whether the input may become part of the corpus.
 ///
@@ -28,20 +54,11 @@ pub fn check(input: &Input) -> Corpus {
     judge(|judge| {
         let verdict = judge.check(input);
         for &feature in judge.features() {
-            // SAFETY: `feature` is within the array, which nobody else touches while a target runs. Volatile, or the stores
-            // would be taken out: nothing in the program reads them.
-            unsafe {
-                COUNTERS
-                    .0
-                    .get()
-                    .cast::<u8>()
-                    .add(feature.into())
-                    .write_volatile(1)
-            };
+            COUNTERS.count(feature.into());
         }
         match verdict {
             Err(why) => panic!("{}: {why}", input.program.name),
-            Ok(()) if judge.misused() => Corpus::Reject,
+            Ok(()) if judge.showed() => Corpus::Reject,
             Ok(()) => Corpus::Keep,
         }
     })
@@ -56,9 +73,9 @@ fn options() -> Options {
     Options::from_env().unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// To be called before the first input. When libFuzzer is about to minimise a crash, only the class of finding that the
+/// To be called before the first input, with what makes an input of bytes. When libFuzzer is about to minimise a crash, only the class of finding that the
 /// crash shows counts as a crash from here on, in the processes that it starts too.
-pub fn init() {
+pub fn init(decode: impl Fn(&[u8]) -> Option<Input>) {
     let minimises = |a: &String| a == "-minimize_crash=1";
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if !arguments.iter().any(minimises) || options().only.is_some() {
@@ -66,7 +83,7 @@ pub fn init() {
     }
     let file = arguments.iter().find(|a| !a.starts_with('-'));
     let bytes = file.and_then(|f| std::fs::read(f).ok()).unwrap_or_default();
-    let Ok(input) = Input::decode(&bytes) else {
+    let Some(input) = decode(&bytes) else {
         return;
     };
     let judged = Judge::new(options()).judge(&input);

@@ -10,6 +10,7 @@ use ksplat_harness::rules::machine_rules;
 use ksplat_harness::run::Litmus;
 use ksplat_harness::story::recorded;
 use ksplat_kernel::rt::{Deterministic, Feedback, Strategy};
+use std::collections::BTreeSet;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -92,9 +93,11 @@ fn cpu_time(start: Instant) -> u64 {
     own.unwrap_or_else(|| start.elapsed().as_nanos() as u64)
 }
 
-/// Average microseconds of `f` over the inputs, three times over.
+/// How often each input is timed.
+const ROUNDS: u32 = 30;
+
+/// Average microseconds of `f` over the inputs.
 fn timed<T>(what: &str, over: &[T], mut f: impl FnMut(&T)) {
-    const ROUNDS: u32 = 3;
     let start = Instant::now();
     let before = cpu_time(start);
     for _ in 0..ROUNDS {
@@ -134,10 +137,16 @@ fn times(inputs: &[(PathBuf, Vec<u8>)]) {
         built
             .iter()
             .for_each(|(l, _)| l.machine().set_feedback(kind.bit()));
+        let (mut seen, mut distinct) = (0, BTreeSet::new());
         timed(&format!("run with {}", kind.name()), &built, |(l, i)| {
             drop(black_box(run(l, i)));
-            l.machine().take_features(|_| ());
+            l.machine().take_features(|feature| {
+                seen += 1;
+                distinct.insert(feature);
+            });
         });
+        let each = seen / built.len().max(1) / ROUNDS as usize;
+        println!("{:34} {each:8} features of {}", "", distinct.len());
     }
     built.clear();
     let mut judge = Judge::new(Options::default());

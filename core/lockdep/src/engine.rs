@@ -208,6 +208,13 @@ impl Lockdep {
         self.enabled.store(true, Ordering::Relaxed);
     }
 
+    /// As if it were new, with another configuration: the keys are forgotten too. Keeps its memory.
+    pub fn renew(&mut self, config: Config) {
+        self.reset();
+        self.config = config;
+        self.graph().keys.truncate(RCU_NAMES.len());
+    }
+
     /// The RCU maps' classes exist from boot on, before all others; they never take part in dependencies.
     fn register_rcu_classes(&self, graph: &mut Graph) {
         for key in 0..RCU_NAMES.len() as u16 {

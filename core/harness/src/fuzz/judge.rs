@@ -10,7 +10,7 @@ use crate::program::rules_text::Release;
 use crate::program::{Program, RulesText};
 use crate::run::Litmus;
 use ksplat_kernel::rt::{Deterministic, Feedback};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -22,8 +22,8 @@ const MISUSE: &str = "misuse";
 /// One thing that an execution showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Its name, with the program's names in it.
-    pub signature: Signature,
+    /// Which of what the execution showed it is: see [`Judged::signature`].
+    at: usize,
     /// What kind of thing it is.
     pub class: String,
     /// Why it needs no attention, if it does not.
@@ -40,6 +40,16 @@ pub struct Judged {
 }
 
 impl Judged {
+    /// The name of a finding, with the program's names in it.
+    ///
+    /// # Panics
+    /// If the finding is not one of this execution's.
+    #[must_use]
+    pub fn signature(&self, finding: &Finding) -> Signature {
+        let mut all = signatures(self.executed.litmus.machine(), &self.executed.outcome);
+        all.swap_remove(finding.at)
+    }
+
     /// The first finding that nothing explains.
     #[must_use]
     pub fn unknown(&self) -> Option<&Finding> {
@@ -127,10 +137,12 @@ pub struct Judge {
     last: Option<(Arc<Program>, Litmus)>,
     /// Features of the last input.
     features: Vec<u16>,
-    /// The last input breaks the rules of what it calls.
-    misused: bool,
+    /// The last input showed something.
+    showed: bool,
     /// Executions so far.
     executions: u64,
+    /// Explanations by class.
+    known: HashMap<String, Option<Known>>,
     /// Classes that are on the disk already.
     saved: HashSet<String>,
 }
@@ -171,14 +183,14 @@ impl Judge {
         if self.options.findings.is_some() && self.options.only.is_none() {
             return self.save(input, &finding.class.clone());
         }
-        Err(format!("{} ({})", finding.signature, finding.class))
+        Err(format!("{} ({})", judged.signature(finding), finding.class))
     }
 
-    /// Whether the last input breaks the rules of what it calls: that explains everything else in it, so what grows out
-    /// of such an input hides what there is to be found.
+    /// Whether the last input showed anything. What grows out of such an input mostly shows the same, which hides what
+    /// there is to be found: a stop ends the execution, and lockdep is silent after a report.
     #[must_use]
-    pub const fn misused(&self) -> bool {
-        self.misused
+    pub const fn showed(&self) -> bool {
+        self.showed
     }
 
     /// The features of the last input that was executed, as numbers below [`ksplat_kernel::rt::FEATURES`].
@@ -190,7 +202,7 @@ impl Judge {
     /// Executes an input and looks up what it showed. `None`: it cannot be executed.
     pub fn judge(&mut self, input: &Input) -> Option<Judged> {
         self.features.clear();
-        self.misused = false;
+        self.showed = false;
         let feedback = self.options.feedback;
         let litmus = match self.last.take() {
             Some((program, litmus)) if Arc::ptr_eq(&program, &input.program) => litmus,
@@ -216,21 +228,20 @@ impl Judge {
         let machine = executed.litmus.machine();
         let classes = class(&input.program, machine, outcome);
         // A program that misuses what the kernel offers explains whatever else happens.
-        let misuse = classes
-            .iter()
-            .filter_map(|c| known(c))
-            .find(|k| k.name == MISUSE);
-        self.misused = misuse.is_some();
-        let findings =
-            signatures(machine, outcome)
-                .into_iter()
-                .zip(classes)
-                .map(|(signature, class)| Finding {
-                    known: misuse.or_else(|| known(&class)),
-                    signature,
-                    class,
-                });
+        let findings = classes.into_iter().enumerate().map(|(at, class)| Finding {
+            at,
+            known: self.known(&class),
+            class,
+        });
         let mut findings: Vec<Finding> = findings.collect();
+        let misuse = findings
+            .iter()
+            .filter_map(|f| f.known)
+            .find(|k| k.name == MISUSE);
+        self.showed = true;
+        if misuse.is_some() {
+            findings.iter_mut().for_each(|f| f.known = misuse);
+        }
         if self
             .options
             .kernel
@@ -241,6 +252,16 @@ impl Judge {
             self.compare(input, &mut findings);
         }
         Some(Judged { executed, findings })
+    }
+
+    /// The explanation of a class, which is looked up once.
+    fn known(&mut self, class: &str) -> Option<Known> {
+        if let Some(&known) = self.known.get(class) {
+            return known;
+        }
+        let known = known(class);
+        self.known.insert(class.to_owned(), known);
+        known
     }
 
     /// Takes back the explanations that do not hold for an older release.

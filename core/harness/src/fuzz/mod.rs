@@ -11,6 +11,7 @@ mod judge;
 mod known;
 mod mutate;
 mod page_alloc;
+mod schedule;
 mod seeds;
 
 pub use class::{class, file_name};
@@ -21,4 +22,5 @@ pub use judge::{Finding, Judge, Judged, Options, OptionsError};
 pub use known::{Known, Scope, known};
 pub use mutate::{crossover, mutate, mutate_input};
 pub use page_alloc::PageAlloc;
+pub use schedule::{Cases, ScheduleError};
 pub use seeds::{seeds, transcribed};

@@ -40,8 +40,23 @@ struct State {
     held: Vec<Page>,
     /// The reference: frames that somebody holds.
     taken: u64,
+    /// What happened: see [`PageAlloc::features`].
+    seen: [u64; FEATURES / 64],
     error: Option<String>,
 }
+
+/// What the allocator did with an operation.
+#[derive(Clone, Copy)]
+enum Did {
+    Alloc,
+    Fail,
+    Free,
+}
+
+/// Number of features.
+const FEATURES: usize = 128;
+/// Degrees of fragmentation that are told apart.
+const DEGREES: u32 = 6;
 
 impl Default for PageAlloc {
     fn default() -> Self {
@@ -93,6 +108,7 @@ impl PageAlloc {
             .extend_from_slice(&bytes[..bytes.len().min(OPERATIONS)]);
         state.held.clear();
         state.taken = 0;
+        state.seen = [0; FEATURES / 64];
         state.error = None;
         self.task.mm.reset();
         let outcome = self
@@ -106,6 +122,19 @@ impl PageAlloc {
         }
         Ok(())
     }
+}
+
+impl PageAlloc {
+    /// What the last input did, as numbers below [`PageAlloc::FEATURES`]: an operation of an order, and into how many
+    /// pieces the free memory was broken then.
+    pub fn features(&mut self, visit: impl FnMut(usize)) {
+        let seen = self.task.state.get_mut().seen;
+        let has = |n: &usize| seen[n / 64] >> (n % 64) & 1 != 0;
+        (0..FEATURES).filter(has).for_each(visit);
+    }
+
+    /// Number of features.
+    pub const FEATURES: usize = FEATURES;
 }
 
 impl World for Task {
@@ -145,6 +174,7 @@ impl Task {
             .mm
             .alloc_pages(&NoCallbacks, gfp, order, Pressure::None);
         let Some(page) = page else {
+            state.saw(Did::Fail, order);
             let fits = (0..FRAMES)
                 .step_by(1 << order)
                 .any(|at| state.taken & block(at, order) == 0);
@@ -164,6 +194,7 @@ impl Task {
             return Err(format!("{page} is in use: {:064b}", state.taken));
         }
         state.taken |= block(at, order);
+        state.saw(Did::Alloc, order);
         state.held.push(page);
         self.same_count(state)
     }
@@ -176,6 +207,7 @@ impl Task {
         let page = state.held.swap_remove(n);
         self.mm.free_pages(page);
         state.taken &= !block(page.pfn().index() as u32, page.order());
+        state.saw(Did::Free, page.order());
         self.same_count(state)
     }
 
@@ -189,6 +221,13 @@ impl Task {
 }
 
 impl State {
+    fn saw(&mut self, did: Did, order: u8) {
+        let pieces = (!self.taken & !(!self.taken << 1)).count_ones();
+        let degree = (32 - pieces.leading_zeros()).min(DEGREES - 1);
+        let feature = (did as u32 * u32::from(ORDERS) + u32::from(order)) * DEGREES + degree;
+        self.seen[feature as usize / 64] |= 1 << (feature % 64);
+    }
+
     fn free(&self) -> u32 {
         self.taken.count_zeros()
     }
@@ -220,6 +259,24 @@ mod tests {
                 .check(&bytes)
                 .unwrap_or_else(|e| panic!("{bytes:?}: {e}"));
         }
+    }
+
+    #[test]
+    fn features_tell_what_happened() {
+        let mut allocator = PageAlloc::new();
+        let mut features = |bytes: &[u8]| {
+            allocator.check(bytes).expect("no difference");
+            let mut all = Vec::new();
+            allocator.features(|n| all.push(n));
+            assert!(all.iter().all(|&n| n < PageAlloc::FEATURES));
+            all
+        };
+        assert!(features(&[]).is_empty());
+        // Taken and, at the end, given back.
+        assert_eq!(features(&[0]).len(), 2);
+        assert_ne!(features(&[0]), features(&[1]));
+        assert_eq!(features(&[0]), features(&[0, 128]));
+        assert!(features(&[0, 0, 0, 0, 129, 128]).len() > 2);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What a running body has of its own: its variables, its mask, what it has to restore.
 
 use ksplat_kernel::mm::{Element, Page, Scope};
-use ksplat_kernel::rt::IrqFlags;
-use smallvec::SmallVec;
+use ksplat_kernel::rt::{IrqFlags, current};
+use smallvec::{Array, SmallVec};
 
 /// Memory that a variable holds, or nothing.
 pub type Holding = Option<Held>;
@@ -44,9 +44,11 @@ impl Frame {
     /// An activation with empty variables.
     #[must_use]
     pub fn new(gfp: u32, locals: usize) -> Self {
+        let locals = SmallVec::from_elem(None, locals);
+        outgrown(&locals);
         Self {
             gfp,
-            locals: SmallVec::from_elem(None, locals),
+            locals,
             ..Self::default()
         }
     }
@@ -54,6 +56,7 @@ impl Frame {
     /// `local_irq_save`.
     pub fn save_irq(&mut self, flags: IrqFlags) {
         self.irq_saves.push(flags);
+        outgrown(&self.irq_saves);
     }
 
     /// `local_irq_restore`: what the last save pushed.
@@ -68,6 +71,7 @@ impl Frame {
             member: member.map(|m| m as u16),
             flags,
         });
+        outgrown(&self.lock_flags);
     }
 
     /// The flags that a lock was taken with last, enabled if this body never took it; and which member of a population
@@ -103,10 +107,18 @@ impl Frame {
     /// `memalloc_*_save`.
     pub fn save_pf(&mut self, scope: Scope) {
         self.pf_saves.push(scope);
+        outgrown(&self.pf_saves);
     }
 
     /// What the last save returned.
     pub fn restore_pf(&mut self) -> Option<Scope> {
         self.pf_saves.pop()
+    }
+}
+
+/// What no longer fits into a frame is memory that has to be given back, however the body ends.
+fn outgrown<A: Array>(list: &SmallVec<A>) {
+    if list.spilled() {
+        current().must_unwind();
     }
 }

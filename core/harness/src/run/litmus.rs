@@ -13,11 +13,12 @@ use crate::program::handler::{FunctionKind, TaskFlag};
 use crate::program::{At, Program};
 use ksplat_kernel::rt::{
     CpuId, Deterministic, EntityId, MAX_ENTITIES, Machine, MachineSpec, Outcome, ResKind, Strategy,
-    current, run_in_shuttle, run_on_threads,
+    Teardown, current, run_in_shuttle, run_on_threads,
 };
 use ksplat_kernel::rules::Rules;
 use ksplat_kernel::sync::{Completion, Consoles, Rcu, SoftWork, Softirqs, WaitQueue};
 use ksplat_kernel::writeback::Accounting;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 /// Steps after which an execution is given up where the program does not say.
@@ -26,14 +27,14 @@ pub const MAX_STEPS: u32 = 100_000;
 /// A program on a machine.
 #[derive(Debug)]
 pub struct Litmus {
-    machine: Machine,
-    world: World,
+    machine: Box<Machine>,
+    world: Box<World>,
 }
 
 /// What the entities of a program do.
 #[derive(Debug)]
 pub struct World {
-    pub(super) program: Program,
+    pub(super) program: Arc<Program>,
     pub(super) roles: Roles,
     pub(super) locks: Vec<Object>,
     pub(super) vars: Variables,
@@ -58,7 +59,7 @@ impl Litmus {
     /// The constructs of the program that cannot be executed, with their places.
     pub fn new(program: &Program, rules: &Rules) -> Result<Self, Vec<Unsupported>> {
         let steps = program.machine.steps.unwrap_or(MAX_STEPS);
-        Self::with_steps(program, rules, steps)
+        Self::with_steps(&Arc::new(program.clone()), rules, steps)
     }
 
     /// As [`Litmus::new`], with the number of steps after which an execution is given up.
@@ -66,11 +67,11 @@ impl Litmus {
     /// # Errors
     /// As [`Litmus::new`].
     pub fn with_steps(
-        program: &Program,
+        program: &Arc<Program>,
         rules: &Rules,
         steps: u32,
     ) -> Result<Self, Vec<Unsupported>> {
-        let roles = Roles::of(program, rules);
+        let mut roles = Roles::of(program, rules);
         if roles.all().len() > MAX_ENTITIES {
             let what = format!("more than {MAX_ENTITIES} tasks, handlers and workers together");
             return Err(vec![Unsupported {
@@ -78,31 +79,31 @@ impl Litmus {
                 what,
             }]);
         }
-        let mut m = Machine::new(&MachineSpec {
+        let mut machine = Box::new(Machine::new(&MachineSpec {
             cpus: program.machine.cpus,
-            entities: roles.specs().to_vec(),
+            entities: roles.take_specs(),
             rules: rules.clone(),
             max_steps: steps,
-        });
-        let world = World::new(&mut m, program, roles);
-        Ok(Self { machine: m, world })
+        }));
+        let world = Box::new(World::new(&mut machine, program, roles));
+        Ok(Self { machine, world })
     }
 
     /// The machine.
     #[must_use]
-    pub const fn machine(&self) -> &Machine {
+    pub fn machine(&self) -> &Machine {
         &self.machine
     }
 
     /// The program.
     #[must_use]
-    pub const fn program(&self) -> &Program {
+    pub fn program(&self) -> &Program {
         &self.world.program
     }
 
     /// The world, for drivers that run it on the machine themselves.
     #[must_use]
-    pub const fn world(&self) -> &World {
+    pub fn world(&self) -> &World {
         &self.world
     }
 
@@ -114,7 +115,7 @@ impl Litmus {
     /// One execution on the deterministic runtime.
     pub fn run(&self, executor: &mut Deterministic, strategy: &mut dyn Strategy) -> Outcome {
         self.reset();
-        let outcome = executor.run(&self.machine, &self.world, strategy);
+        let outcome = executor.run(&self.machine, &*self.world, strategy);
         self.world.left_behind(&self.machine, outcome)
     }
 
@@ -124,7 +125,7 @@ impl Litmus {
     pub fn run_in_shuttle(&self) -> Outcome {
         self.reset();
         self.world
-            .left_behind(&self.machine, run_in_shuttle(&self.machine, &self.world))
+            .left_behind(&self.machine, run_in_shuttle(&self.machine, &*self.world))
     }
 
     /// One execution on OS threads.
@@ -133,34 +134,34 @@ impl Litmus {
         self.reset();
         self.world.left_behind(
             &self.machine,
-            run_on_threads(&self.machine, &self.world, seed),
+            run_on_threads(&self.machine, &*self.world, seed),
         )
     }
 }
 
 impl World {
-    fn new(m: &mut Machine, program: &Program, roles: Roles) -> Self {
+    fn new(m: &mut Machine, program: &Arc<Program>, roles: Roles) -> Self {
         let reach = Reach::of(program, &roles, m.rules().report_prints);
         set_raisers(m, program, &roles, &reach);
         let locks = locks::make(m, program);
         let flags = program
             .flags
             .iter()
-            .map(|f| Variable::new(m, &f.name.to_string(), i64::from(f.on)))
+            .map(|f| Variable::new(m, f.name.as_str(), i64::from(f.on)))
             .collect();
         let counters = program
             .counters
             .iter()
-            .map(|c| Variable::new(m, &c.name.to_string(), i64::from(c.start)))
+            .map(|c| Variable::new(m, c.name.as_str(), i64::from(c.start)))
             .collect();
         let vars = Variables::new(m, flags, counters, reach.variables);
         let completions = program.completions.iter().zip(&reach.completions);
         let completions = completions
-            .map(|(c, &enders)| Completion::new(m, &c.name.to_string(), enders))
+            .map(|(c, &enders)| Completion::new(m, c.name.as_str(), enders))
             .collect();
         let queues = program.wait_queues.iter().zip(&reach.queues);
         let queues = queues
-            .map(|(q, &enders)| WaitQueue::new(m, ResKind::WaitQueue, &q.name.to_string(), enders))
+            .map(|(q, &enders)| WaitQueue::new(m, ResKind::WaitQueue, &q.name, enders))
             .collect();
         let works = works(m, program, &roles, &reach);
         let rcu = Rcu::new(m);
@@ -170,7 +171,7 @@ impl World {
         let io = super::writeback::Io::new(m, program, &roles, &reach);
         let accounting = Accounting::new(m, &super::wb::spec(program, &roles));
         Self {
-            program: program.clone(),
+            program: Arc::clone(program),
             roles,
             locks,
             vars,
@@ -309,6 +310,12 @@ impl ksplat_kernel::rt::World for World {
     fn check(&self, machine: &Machine) {
         self.memory.check(machine);
         self.check_accounting(machine);
+    }
+
+    fn teardown(&self) -> Teardown {
+        // SAFETY: what bodies keep over a visible operation is references and plain values. The exceptions say so:
+        // frames that outgrow themselves, flushes of workqueues, and completions of batches.
+        unsafe { Teardown::abandon() }
     }
 
     fn report_prints(&self) {

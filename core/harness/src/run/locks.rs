@@ -133,7 +133,7 @@ fn real(
     let cpus = m.nr_cpus() as u8;
     Object::PerCpu(
         (0..cpus)
-            .map(|cpu| Lock::new(m, kind, &format!("{name}/{}", CpuId(cpu).0), Some(key)))
+            .map(|cpu| Lock::new(m, kind, format_args!("{name}/{}", CpuId(cpu).0), Some(key)))
             .collect(),
     )
 }

@@ -18,15 +18,22 @@ use ksplat_kernel::mm::{
 use ksplat_kernel::rt::{
     Entity, EntityId, EventKind, Machine, OpKind, ResId, ResKind, current, record,
 };
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+/// Masks by [`GfpBase`].
+static BASES: LazyLock<Vec<Gfp>> = LazyLock::new(|| named(GfpBase::WORDS));
+/// Masks by [`GfpFlag`].
+static FLAGS: LazyLock<Vec<Gfp>> = LazyLock::new(|| named(GfpFlag::WORDS));
+
+fn named<T>(words: &[(T, &str)]) -> Vec<Gfp> {
+    let mask = |(_, name): &(T, &str)| Gfp::by_name(name).unwrap_or(Gfp::NONE);
+    words.iter().map(mask).collect()
+}
 
 /// The memory of a machine and what of a program is about it.
 #[derive(Debug)]
 pub struct Memory {
     mm: Mm,
-    /// Masks by [`GfpBase`] and [`GfpFlag`].
-    bases: Vec<Gfp>,
-    flags: Vec<Gfp>,
     /// Number of the first page of each declaration.
     first_page: Vec<usize>,
     slots: Vec<(ResId, Mutex<Holding>)>,
@@ -36,23 +43,18 @@ impl Memory {
     /// The memory that a program describes.
     pub fn new(m: &mut Machine, program: &Program, roles: &Roles, reach: &Reach) -> Self {
         let mm = Mm::new(m, &spec(program, roles, reach));
-        let named = |name: &str| Gfp::by_name(name).unwrap_or(Gfp::NONE);
         let mut first_page = Vec::new();
         let mut pages = 0;
         for page in program.pages.iter() {
             first_page.push(pages);
             pages += usize::from(page.count);
         }
-        let slots = program.slots.iter().map(|s| {
-            (
-                m.add_resource(ResKind::State, &s.name.to_string()),
-                Mutex::default(),
-            )
-        });
+        let slots = program
+            .slots
+            .iter()
+            .map(|s| (m.add_resource(ResKind::State, &s.name), Mutex::default()));
         Self {
             mm,
-            bases: GfpBase::WORDS.iter().map(|(_, name)| named(name)).collect(),
-            flags: GfpFlag::WORDS.iter().map(|(_, name)| named(name)).collect(),
             first_page,
             slots: slots.collect(),
         }
@@ -88,7 +90,7 @@ impl Memory {
 
     /// Whether a mask has a bit.
     pub(super) fn has(&self, mask: Gfp, flag: GfpFlag) -> bool {
-        mask.has(self.flags[flag as usize])
+        mask.has(FLAGS[flag as usize])
     }
 
     /// The mask that an expression means where the caller's is `inherited`.
@@ -96,15 +98,15 @@ impl Memory {
         let base = if text.base == GfpBase::Inherited {
             Gfp::from_bits(inherited)
         } else {
-            self.bases[text.base as usize]
+            BASES[text.base as usize]
         };
         let set = text
             .set
             .iter()
-            .fold(base, |mask, flag| mask.with(self.flags[flag as usize]));
+            .fold(base, |mask, flag| mask.with(FLAGS[flag as usize]));
         text.clear
             .iter()
-            .fold(set, |mask, flag| mask.without(self.flags[flag as usize]))
+            .fold(set, |mask, flag| mask.without(FLAGS[flag as usize]))
     }
 }
 
@@ -374,9 +376,7 @@ impl World {
     /// `mapping_gfp_mask()`.
     pub(super) fn mapping_mask(&self, mapping: Id<Mapping>) -> Gfp {
         let mask = self.program.mappings[mapping].gfp;
-        mask.map_or(Gfp::HIGHUSER_MOVABLE, |base| {
-            self.memory.bases[base as usize]
-        })
+        mask.map_or(Gfp::HIGHUSER_MOVABLE, |base| BASES[base as usize])
     }
 
     /// The memcg of the running task.

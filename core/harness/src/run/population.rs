@@ -26,7 +26,7 @@ impl Population {
         (referenced, unreferenced): (usize, usize),
     ) -> Self {
         let member = |i: usize| {
-            let lock = Lock::new(m, kind, &format!("{name}#{i}"), Some(key));
+            let lock = Lock::new(m, kind, format_args!("{name}#{i}"), Some(key));
             (lock, AtomicBool::new(i < referenced))
         };
         let members = (0..referenced + unreferenced).map(member).collect();

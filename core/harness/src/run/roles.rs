@@ -254,8 +254,8 @@ impl Roles {
 
     /// What the machine is built from.
     #[must_use]
-    pub fn specs(&self) -> &[EntitySpec] {
-        &self.specs
+    pub fn take_specs(&mut self) -> Vec<EntitySpec> {
+        std::mem::take(&mut self.specs)
     }
 
     /// The first entity with this role.

@@ -70,7 +70,7 @@ pub struct Works {
 impl Queue {
     /// A queue. `maps`: lockdep knows queues and items.
     pub fn new(m: &mut Machine, spec: &QueueSpec, maps: bool) -> Self {
-        let idle = WaitQueue::new(m, ResKind::Idle, &format!("work on {}", spec.name), 0);
+        let idle = WaitQueue::new(m, ResKind::Idle, format_args!("work on {}", spec.name), 0);
         let map = maps.then(|| {
             let class = format!("(wq_completion){}", spec.name);
             let key = LockMap::class(m, &class);
@@ -96,7 +96,7 @@ impl Queue {
 impl WorkItem {
     /// An item of queue number `queue`.
     pub fn new(m: &mut Machine, name: &str, queue: usize, maps: bool) -> Self {
-        let done = WaitQueue::new(m, ResKind::Work, &format!("work item {name}"), 0);
+        let done = WaitQueue::new(m, ResKind::Work, format_args!("work item {name}"), 0);
         let map = maps.then(|| {
             let class = format!("(work_completion)({name})");
             let key = LockMap::class(m, &class);
@@ -216,6 +216,7 @@ impl Works {
             map.touch();
         }
         let items = || self.items.iter().filter(|item| item.queue == queue);
+        current().must_unwind();
         let targets: Vec<u64> = items().map(|item| item.queued.load(SeqCst)).collect();
         for (item, target) in items().zip(targets) {
             self.wait_for(item, target);

@@ -59,7 +59,7 @@ impl Memcg {
             batch: spec.stock,
             stocks: (0..m.nr_cpus()).map(|_| AtomicU64::new(0)).collect(),
             changed: AtomicBool::new(false),
-            res: m.add_resource(ResKind::Memory, &format!("memory of {}", spec.name)),
+            res: m.add_resource(ResKind::Memory, format_args!("memory of {}", spec.name)),
         }
     }
 

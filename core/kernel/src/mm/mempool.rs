@@ -43,7 +43,10 @@ pub struct Element {
 
 impl Mempool {
     pub(crate) fn new(m: &mut Machine, spec: &MempoolSpec) -> Self {
-        let res = m.add_resource(ResKind::WaitQueue, &format!("an element of {}", spec.name));
+        let res = m.add_resource(
+            ResKind::WaitQueue,
+            format_args!("an element of {}", spec.name),
+        );
         m.set_enders(res, spec.enders);
         Self {
             name: spec.name.clone(),

@@ -81,7 +81,7 @@ impl Notifiers {
             pages: spec.pages.clone(),
             invalidating: m.add_resource(
                 ResKind::WaitQueue,
-                &format!("invalidation of {} to end", spec.name),
+                format_args!("invalidation of {} to end", spec.name),
             ),
             depth: [const { AtomicU8::new(0) }; MAX_ENTITIES],
         });

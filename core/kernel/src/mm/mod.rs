@@ -415,7 +415,14 @@ fn page_names(lru: &[LruSpec]) -> Vec<String> {
 fn page_locks(m: &mut Machine, names: &[String]) -> Box<[Lock]> {
     names
         .iter()
-        .map(|name| Lock::new(m, LockKind::Mutex, &format!("PG_locked of {name}"), None))
+        .map(|name| {
+            Lock::new(
+                m,
+                LockKind::Mutex,
+                format_args!("PG_locked of {name}"),
+                None,
+            )
+        })
         .collect()
 }
 

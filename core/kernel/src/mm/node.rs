@@ -45,12 +45,17 @@ impl Node {
         let everybody = (0..m.entities().len()).fold(0, |s, i| s | EntityId::new(i).bit());
         let others = everybody & !kswapd.map_or(0, EntityId::bit);
         let lru = Lru::with_capacity(lru_pages);
-        let lru = Locked::new(m, &format!("lruvec->lru_lock (node {id})"), lru_key, lru);
-        let name = format!("kswapd_wait (node {id})");
-        let kswapd_wait = WaitQueue::new(m, ResKind::Idle, &name, others);
-        let name = format!("pfmemalloc_wait (node {id})");
+        let lru = Locked::new(
+            m,
+            format_args!("lruvec->lru_lock (node {id})"),
+            lru_key,
+            lru,
+        );
+        let name = format_args!("kswapd_wait (node {id})");
+        let kswapd_wait = WaitQueue::new(m, ResKind::Idle, name, others);
+        let name = format_args!("pfmemalloc_wait (node {id})");
         let enders = kswapd.map_or(0, EntityId::bit);
-        let pfmemalloc_wait = WaitQueue::new(m, ResKind::WaitQueue, &name, enders);
+        let pfmemalloc_wait = WaitQueue::new(m, ResKind::WaitQueue, name, enders);
         Self {
             id,
             zones,

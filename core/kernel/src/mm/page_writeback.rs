@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering::Relaxed;
 pub(super) fn resources(m: &mut Machine, names: &[String]) -> Box<[ResId]> {
     names
         .iter()
-        .map(|name| m.add_resource(ResKind::PageBit, &format!("PG_writeback of {name}")))
+        .map(|name| m.add_resource(ResKind::PageBit, format_args!("PG_writeback of {name}")))
         .collect()
 }
 

@@ -122,11 +122,11 @@ impl Zone {
         let end = start + spec.pages;
         let name = spec.kind.as_str();
         let buddy = Buddy::new(frames, id, start, end);
-        let buddy = Locked::new(m, &format!("zone->lock ({name})"), keys.zone, buddy);
+        let buddy = Locked::new(m, format_args!("zone->lock ({name})"), keys.zone, buddy);
         let cpus = pcp.map_or(0, |_| m.nr_cpus());
         let pcps = (0..cpus).filter_map(|cpu| {
-            let name = format!("pcp->lock ({name}, cpu{cpu})");
-            pcp.map(|spec| CachePadded::new(Locked::new(m, &name, keys.pcp, Pcp::new(spec))))
+            let name = format_args!("pcp->lock ({name}, cpu{cpu})");
+            pcp.map(|spec| CachePadded::new(Locked::new(m, name, keys.pcp, Pcp::new(spec))))
         });
         Self {
             id,

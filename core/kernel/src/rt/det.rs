@@ -3,11 +3,11 @@
 //! Coroutines are kept between executions. Who gives way switches to the chosen one itself, without going through the
 //! executor; an execution that chooses the running entity again costs no switch.
 
-use super::entity::set_current;
+use super::entity::{Entity, set_current};
 use super::fiber::Fiber;
 use super::finding::Outcome;
 use super::ids::EntityId;
-use super::machine::{Machine, Runtime, World};
+use super::machine::{Machine, Runtime, Teardown, World};
 use super::sched::TornDown;
 use super::set::EntitySet;
 use super::strategy::Strategy;
@@ -63,6 +63,15 @@ pub(crate) fn transfer(machine: &Machine, me: EntityId, next: EntityId) {
     unsafe { slot(machine, me).fiber.switch(&to.fiber) };
 }
 
+/// The running entity's body is over where it stands, if its stack may be given up; returns if it has to unwind.
+pub(crate) fn give_up(e: &Entity) {
+    let machine = e.machine();
+    if machine.runtime.get() == Runtime::Deterministic && machine.may_abandon(e) {
+        // SAFETY: this coroutine runs. The executor restarts it.
+        unsafe { slot(machine, e.id).fiber.leave() };
+    }
+}
+
 /// Life of a coroutine: bodies, one after the other.
 fn serve() -> ! {
     loop {
@@ -115,6 +124,13 @@ impl Slot {
         }
     }
 
+    /// From the executor: the body that stands in the middle is over as it is.
+    fn give_up(&self) {
+        // SAFETY: the executor runs, so that all coroutines stand still, and `Teardown::abandon` answers for the stack.
+        unsafe { self.fiber.restart() };
+        self.busy.set(false);
+    }
+
     /// From the executor: lets the coroutine run.
     fn enter(&self, machine: &Machine, entity: EntityId) {
         self.prepare(machine, entity);
@@ -162,21 +178,30 @@ impl Deterministic {
         machine.outcome()
     }
 
-    /// Ends every body that is suspended in the middle: each unwinds its own stack.
+    /// Ends every body that is suspended in the middle: each unwinds its own stack, unless nothing is lost with it.
     fn unwind_all(&self, machine: &Machine) {
-        for (i, slot) in self.slots[..machine.entities.len()].iter().enumerate() {
-            if slot.busy.get() {
-                slot.enter(machine, EntityId::new(i));
-                debug_assert!(
-                    !slot.busy.get(),
-                    "a body goes on although its execution is over"
-                );
+        for (slot, e) in self.slots.iter().zip(&machine.entities) {
+            if !slot.busy.get() {
+                continue;
             }
+            if machine.may_abandon(e) {
+                slot.give_up();
+                continue;
+            }
+            slot.enter(machine, e.id);
+            debug_assert!(
+                !slot.busy.get(),
+                "a body goes on although its execution is over"
+            );
         }
     }
 }
 
 impl Machine {
+    fn may_abandon(&self, e: &Entity) -> bool {
+        !e.unwinds.get() && self.world().teardown() == Teardown::ABANDON
+    }
+
     /// The first decision of an execution.
     fn begin(&self) {
         let candidates = self.candidates();

@@ -119,7 +119,7 @@ pub struct Entity {
     pub(crate) cpu: CpuId,
     pub(crate) kind: EntityKind,
     pub(crate) prio: u8,
-    pub(crate) name: Box<str>,
+    pub(crate) name: String,
     pub(crate) spec_pf: u32,
     pub(crate) times: u16,
     pub(crate) starts_by_itself: bool,
@@ -157,6 +157,8 @@ pub struct Entity {
     irq_locks: RefCell<Vec<ResId>>,
     /// Made by `kthread_create()`, and nobody has woken it yet.
     pub(crate) unstarted: Cell<bool>,
+    /// Its stack holds, or held in this execution, what has to be dropped.
+    pub(crate) unwinds: Cell<bool>,
     /// Its body has begun and not ended.
     pub(crate) active: Cell<bool>,
     /// Looks at a condition since the current wait began (OS threads).
@@ -188,7 +190,7 @@ impl Entity {
             cpu: spec.cpu,
             kind: spec.kind,
             prio: spec.prio,
-            name: spec.name.as_str().into(),
+            name: spec.name.clone(),
             spec_pf: spec.pf,
             times: spec.times,
             starts_by_itself: spec.started,
@@ -212,11 +214,26 @@ impl Entity {
             shared_holds: RefCell::new(Vec::with_capacity(8)),
             irq_locks: RefCell::new(Vec::with_capacity(8)),
             unstarted: Cell::new(false),
+            unwinds: Cell::new(false),
             active: Cell::new(false),
             looks: Cell::new(0),
             lockdep: UnsafeCell::new(ksplat_lockdep::TaskState::new(id.0.into())),
             site: Cell::new(0),
         }
+    }
+
+    /// As if it were new, in the same place of another machine.
+    pub(crate) fn renew(&mut self, spec: &EntitySpec, shares_cpu: bool) {
+        self.cpu = spec.cpu;
+        self.kind = spec.kind;
+        self.prio = spec.prio;
+        self.name.clone_from(&spec.name);
+        self.spec_pf = spec.pf;
+        self.times = spec.times;
+        self.shares_cpu = shares_cpu;
+        self.machine.set(std::ptr::null());
+        self.raisers.store(0, Relaxed);
+        self.looks.set(0);
     }
 
     /// Back to how every execution starts.
@@ -238,6 +255,7 @@ impl Entity {
         self.effects.set(0);
         self.site.set(0);
         self.unstarted.set(!self.starts_by_itself);
+        self.unwinds.set(false);
         self.active.set(false);
         self.shared_holds.borrow_mut().clear();
         self.irq_locks.borrow_mut().clear();
@@ -437,6 +455,12 @@ impl Entity {
         };
         holds.swap_remove(at);
         true
+    }
+
+    /// Its stack holds what has to be dropped: it unwinds at the end of this execution, even if the world's bodies are
+    /// given up as they stand ([`Teardown`](super::Teardown)).
+    pub fn must_unwind(&self) {
+        self.unwinds.set(true);
     }
 
     /// A lock was taken with interrupts off: they stay off while it is held.

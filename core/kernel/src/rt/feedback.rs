@@ -32,7 +32,7 @@ pub enum Feedback {
 }
 
 /// Number of features of all kinds together.
-pub const FEATURES: usize = 4096;
+pub const FEATURES: usize = 3072;
 
 impl Feedback {
     /// Every kind.
@@ -70,9 +70,9 @@ impl Feedback {
             Self::Edges => (0, 1024),
             Self::Contexts => (1024, 512),
             Self::Waits => (1536, 512),
-            Self::Reads => (2048, 1024),
-            Self::Steps => (3072, 768),
-            Self::Limits => (3840, 256),
+            Self::Reads => (2048, 512),
+            Self::Steps => (2560, 448),
+            Self::Limits => (3008, 64),
         }
     }
 }
@@ -101,13 +101,18 @@ thread_local! {
 
 /// Spreads what identifies a feature over the features of its kind.
 fn mark(notes: &Notes, kind: Feedback, parts: [u64; 3]) {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for part in parts {
-        hash = (hash ^ part).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        hash ^= hash >> 29;
-    }
+    let [a, b, c] = parts;
+    let hash = a.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        ^ b.wrapping_add(1)
+            .wrapping_mul(0xbf58_476d_1ce4_e5b9)
+            .rotate_left(23)
+        ^ c.wrapping_add(1)
+            .wrapping_mul(0x94d0_49bb_1331_11eb)
+            .rotate_left(41);
+    let hash = (hash ^ (hash >> 29)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     let (start, count) = kind.range();
-    let feature = start + (hash >> 32) as usize % count;
+    let nth = ((hash >> 32) * count as u64) >> 32;
+    let feature = start + nth as usize;
     let (word, bit) = (&notes.map[feature / 64], 1 << (feature % 64));
     if word.get() & bit == 0 {
         word.set(word.get() | bit);
@@ -127,19 +132,26 @@ pub(crate) fn tag(kind: u8, before: Option<u16>) -> u16 {
     }
 }
 
-/// The context that an entity runs in, as a small number.
+/// The context that an entity runs in, as a small number. Coarse: what is told apart here multiplies the features, and a
+/// kind that fills its range tells nothing any more.
 fn context(e: &Entity) -> u64 {
     let pf = Pf::from_bits(e.pf());
-    let bits = [
-        e.in_hardirq(),
-        e.in_softirq(),
-        e.irqs_disabled(),
-        e.atomic(),
-        pf.has(Pf::MEMALLOC),
-        pf.has(Pf::MEMALLOC_NOFS),
-        pf.has(Pf::MEMALLOC_NOIO),
-    ];
-    bits.iter().fold(0, |n, &bit| n << 1 | u64::from(bit))
+    let interrupts = match () {
+        () if e.in_hardirq() || e.in_softirq() => 2,
+        () if e.irqs_disabled() => 1,
+        () => 0,
+    };
+    let scoped = pf.has(Pf::MEMALLOC_NOFS) || pf.has(Pf::MEMALLOC_NOIO);
+    interrupts << 2 | u64::from(scoped) << 1 | u64::from(reclaims(e))
+}
+
+fn reclaims(e: &Entity) -> bool {
+    Pf::from_bits(e.pf()).has(Pf::MEMALLOC)
+}
+
+/// Things of one kind and origin are one: the bits that tell the declarations of a program apart are left out.
+const fn origin(tag: u64) -> u64 {
+    tag >> 2
 }
 
 impl Machine {
@@ -190,7 +202,7 @@ impl Machine {
         let keys = notes.keys.borrow();
         let class = |id: ksplat_lockdep::ClassId| {
             let tag = keys.get(id.key().index()).copied().unwrap_or(0);
-            u64::from(tag) << 3 | u64::from(id.subclass())
+            origin(tag.into()) << 3 | u64::from(id.subclass())
         };
         self.lockdep.edges_since(0, |from, to| {
             mark(notes, Feedback::Edges, [class(from), class(to), 0]);
@@ -217,7 +229,7 @@ impl Machine {
 #[track_caller]
 fn note_limit(left: i64) {
     let line = u64::from(Location::caller().line());
-    if (-3..=3).contains(&left) {
+    if (-1..=1).contains(&left) {
         NOTES.with(|n| mark(n, Feedback::Limits, [line, left as u64, 0]));
     }
 }
@@ -227,9 +239,12 @@ pub(crate) fn event(e: &Entity, about: About, at: &Location<'_>) {
     let m = e.machine();
     NOTES.with(|notes| {
         if about.fact == Fact::MapGets && m.collects(Feedback::Contexts) {
-            let held = u64::from(e.locks_held().min(3));
-            let how = (about.set & 0x7) as u64 | context(e) << 3 | held << 16;
-            mark(notes, Feedback::Contexts, [m.tag_of(about.res), how, 0]);
+            let how = (about.set & 0x3) as u64 | context(e) << 2;
+            mark(
+                notes,
+                Feedback::Contexts,
+                [origin(m.tag_of(about.res)), how, 0],
+            );
         }
         if about.fact == Fact::MapGets && m.collects(Feedback::Edges) {
             let key = (about.set >> 8) as usize;
@@ -239,9 +254,10 @@ pub(crate) fn event(e: &Entity, about: About, at: &Location<'_>) {
             }
             keys[key] = m.tag_of(about.res) as u16;
         }
-        if m.collects(Feedback::Steps) {
+        // A bare fact, such as a lock taken, is no step of what takes it.
+        if about.fact == Fact::None && m.collects(Feedback::Steps) {
             let place = u64::from(at.line()) << 16 | at.file().len() as u64;
-            mark(notes, Feedback::Steps, [place, context(e), 0]);
+            mark(notes, Feedback::Steps, [place, reclaims(e).into(), 0]);
         }
     });
 }
@@ -253,14 +269,15 @@ pub(crate) fn waits(e: &Entity, wait: Wait) {
         return;
     }
     let res = m.resource(wait.res);
-    let how = u64::from(res.tag) | context(e) << 16 | u64::from(e.locks_held().min(3)) << 32;
+    let tag = origin(res.tag.into());
+    let how = context(e) << 1 | u64::from(e.locks_held() != 0);
     NOTES.with(|notes| {
-        mark(notes, Feedback::Waits, [how, 0, 0]);
+        mark(notes, Feedback::Waits, [tag, how, 0]);
         let others = members(res.holders() | res.enders());
         for other in others.filter_map(|id| m.entities.get(id.index())) {
             let next = other.waits_for();
-            let next = next.map_or(1, |w| m.tag_of(w.res) << 2 | 2);
-            mark(notes, Feedback::Waits, [u64::from(res.tag), next, 1]);
+            let next = next.map_or(1, |w| origin(m.tag_of(w.res)) << 2 | 2);
+            mark(notes, Feedback::Waits, [tag, next, 1]);
         }
     });
 }
@@ -273,14 +290,18 @@ pub(crate) fn operation(e: &Entity, op: Op) {
         return;
     }
     let me = 1 + u64::from(e.id.0);
-    let here = context(e) << 8 | op.kind as u64;
+    let here = op.kind as u64;
     NOTES.with(|notes| {
         let mut writers = notes.writers.borrow_mut();
         let Some(last) = writers.get_mut(op.res.index()) else {
             return;
         };
         if *last != 0 && *last & 0xff != me {
-            mark(notes, Feedback::Reads, [m.tag_of(op.res), *last >> 8, here]);
+            mark(
+                notes,
+                Feedback::Reads,
+                [origin(m.tag_of(op.res)), *last >> 8, here],
+            );
         }
         if !matches!(op.kind, OpKind::Load | OpKind::Read) {
             *last = here << 8 | me;

@@ -7,13 +7,16 @@ use super::op::{Op, OpKind};
 use super::resource::{ResKind, Resource};
 use super::set::{EntitySet, MAX_ENTITIES};
 use super::sim::Sim;
+use super::spare::Spare;
 use super::threads::Parking;
 use crate::rules::Rules;
 use crate::sync::{Lock, LockKind};
 use ksplat_lockdep::Lockdep;
 use std::cell::Cell;
-use std::sync::Mutex;
+use std::fmt::{Display, Write as _};
+use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, OnceLock};
 
 /// Description of a machine.
 #[derive(Clone, Debug)]
@@ -39,6 +42,29 @@ pub enum Runtime {
     Threads,
 }
 
+/// What becomes of bodies that stand in the middle when an execution is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Teardown {
+    abandons: bool,
+}
+
+impl Teardown {
+    /// Their stacks unwind, as in a panic. Right for every world.
+    pub const UNWIND: Self = Self { abandons: false };
+    pub(crate) const ABANDON: Self = Self { abandons: true };
+
+    /// On the deterministic runtime, stacks are given up as they are: nothing on them is dropped. An execution that stops
+    /// costs a fraction of what unwinding costs.
+    ///
+    /// # Safety
+    /// While a body can be suspended, in a visible operation or a wait, nothing is on its stack that has to be dropped;
+    /// or it has called [`Entity::must_unwind`](super::Entity::must_unwind) before.
+    #[must_use]
+    pub const unsafe fn abandon() -> Self {
+        Self::ABANDON
+    }
+}
+
 /// What the entities of a machine do.
 pub trait World: Sync {
     /// Body of an entity. Runs once a task, once per firing for an interrupt handler.
@@ -47,6 +73,11 @@ pub trait World: Sync {
     /// The entity is about to sleep (`sched_submit_work()`): what it holds back for others is let go. Makes no
     /// decision and does not wait.
     fn about_to_sleep(&self, _entity: EntityId) {}
+
+    /// What becomes of bodies that stand in the middle when an execution is over.
+    fn teardown(&self) -> Teardown {
+        Teardown::UNWIND
+    }
 
     /// Checks what must hold after every step. Called in simulation, when the state was touched since the last check.
     fn check(&self, _machine: &Machine) {}
@@ -79,7 +110,7 @@ pub(crate) const STORY: u8 = 1 << 7;
 
 /// A machine on which programs run. Built once, run as often as one likes.
 pub struct Machine {
-    pub(crate) entities: Box<[Entity]>,
+    pub(crate) entities: Vec<Entity>,
     pub(crate) cpus: Box<[Cpu]>,
     pub(crate) resources: Vec<Resource>,
     pub(crate) rules: Rules,
@@ -87,7 +118,7 @@ pub struct Machine {
     pub(crate) simulated: Cell<bool>,
     pub(crate) runtime: Cell<Runtime>,
     pub(crate) sim: Sim,
-    pub(crate) lockdep: Lockdep,
+    pub(crate) lockdep: ManuallyDrop<Box<Lockdep>>,
     /// Classes of lock maps by name: a map that the program declares can be one of the kernel's own class.
     pub(crate) map_classes: Vec<(Box<str>, ksplat_lockdep::Key)>,
     /// Who wants to know what happens: [`STORY`], and a bit for each kind of feedback.
@@ -95,7 +126,7 @@ pub struct Machine {
     /// Something that `World::check` looks at was touched.
     pub(crate) touched: Cell<bool>,
     pub(crate) stopped: AtomicBool,
-    pub(crate) parking: Parking,
+    pub(crate) parking: OnceLock<Box<Parking>>,
     found: Mutex<Found>,
     /// Anything is in `found`.
     has_found: AtomicBool,
@@ -112,6 +143,15 @@ impl std::fmt::Debug for Machine {
             .field("entities", &self.entities)
             .field("rules", &self.rules)
             .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // SAFETY: taken out once, here.
+        let lockdep = unsafe { ManuallyDrop::take(&mut self.lockdep) };
+        let (entities, resources) = (&mut self.entities, &mut self.resources);
+        Spare::keep(lockdep, std::mem::take(entities), std::mem::take(resources));
     }
 }
 
@@ -172,26 +212,30 @@ impl Machine {
                 cpu.softirqs = bit;
             }
         }
-        let entities = spec.entities.iter().enumerate().map(|(i, e)| {
+        let mut entities = Spare::entities(spec.entities.len());
+        for (i, e) in spec.entities.iter().enumerate() {
             let cpu = &cpus[e.cpu.index()];
             let shares_cpu = cpu.irqs != 0 || cpu.tasks.count_ones() > 1;
-            Entity::new(EntityId::new(i), e, shares_cpu)
-        });
+            match entities.get_mut(i) {
+                Some(old) => old.renew(e, shares_cpu),
+                None => entities.push(Entity::new(EntityId::new(i), e, shares_cpu)),
+            }
+        }
         let mut machine = Self {
-            entities: entities.collect(),
+            entities,
             cpus: cpus.into(),
-            resources: Vec::new(),
+            resources: Spare::resources(),
             rules: spec.rules.clone(),
             max_steps: spec.max_steps,
             simulated: Cell::new(true),
             runtime: Cell::new(Runtime::Deterministic),
             sim: Sim::new(),
-            lockdep: Lockdep::new(crate::lockdep_events::config(&spec.rules)),
+            lockdep: ManuallyDrop::new(Spare::lockdep(crate::lockdep_events::config(&spec.rules))),
             map_classes: Vec::new(),
             watch: Cell::new(0),
             touched: Cell::new(false),
             stopped: AtomicBool::new(false),
-            parking: Parking::new(usize::from(spec.cpus), spec.entities.len()),
+            parking: OnceLock::new(),
             found: Mutex::default(),
             has_found: AtomicBool::new(false),
             anything: ResId::NONE,
@@ -224,10 +268,13 @@ impl Machine {
     /// # Panics
     /// If there are 2^32 resources already.
     #[track_caller]
-    pub fn add_resource(&mut self, kind: ResKind, name: &str) -> ResId {
+    pub fn add_resource(&mut self, kind: ResKind, name: impl Display) -> ResId {
         let tag = super::feedback::tag(kind as u8, self.resources.last().map(|r| r.tag));
         let id = u32::try_from(self.resources.len()).expect("fewer than 2^32 resources");
-        self.resources.push(Resource::new(kind, name, tag));
+        let mut text = Spare::name();
+        // Into a string this never fails.
+        let _ = write!(text, "{name}");
+        self.resources.push(Resource::new(kind, text, tag));
         ResId(id)
     }
 

@@ -62,11 +62,11 @@ pub struct Resource {
     pub(crate) kind: ResKind,
     /// What it is for feedback: see [`super::feedback::tag`].
     pub(crate) tag: u16,
-    pub(crate) name: Box<str>,
+    pub(crate) name: String,
 }
 
 impl Resource {
-    pub(crate) fn new(kind: ResKind, name: &str, tag: u16) -> Self {
+    pub(crate) fn new(kind: ResKind, name: String, tag: u16) -> Self {
         Self {
             state: AtomicU64::new(0),
             listed: AtomicSet::default(),
@@ -76,7 +76,7 @@ impl Resource {
             enders: AtomicSet::default(),
             kind,
             tag,
-            name: name.into(),
+            name,
         }
     }
 

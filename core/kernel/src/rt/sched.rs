@@ -421,5 +421,6 @@ pub(crate) fn pick_step(strategy: &mut dyn Strategy, decision: Decision<'_>) -> 
 
 /// Ends the running entity: its execution is over.
 pub(crate) fn unwind() -> ! {
+    super::det::give_up(&super::current());
     std::panic::resume_unwind(Box::new(TornDown))
 }

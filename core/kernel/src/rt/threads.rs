@@ -99,7 +99,7 @@ pub(crate) fn choose(n: u32) -> u32 {
 /// Runs one execution on OS threads, one an entity, to its end.
 pub fn run_on_threads(machine: &Machine, world: &dyn World, seed: u64) -> Outcome {
     machine.reset(Runtime::Threads);
-    let parking = &machine.parking;
+    let parking = machine.parking();
     parking.waits().fill(None);
     let tasks = machine
         .entities
@@ -139,6 +139,12 @@ pub fn run_on_threads(machine: &Machine, world: &dyn World, seed: u64) -> Outcom
 }
 
 impl Machine {
+    /// Made when OS threads first need it: most machines never run on them.
+    fn parking(&self) -> &Parking {
+        self.parking
+            .get_or_init(|| Box::new(Parking::new(self.cpus.len(), self.entities.len())))
+    }
+
     fn thread_main(&self, e: &Entity) {
         set_current(Some(e));
         if e.kind.is_raised() {
@@ -147,7 +153,7 @@ impl Machine {
             self.thread_body(e);
         }
         set_current(None);
-        let parking = &self.parking;
+        let parking = self.parking();
         parking.live.fetch_and(!e.bit, Ordering::SeqCst);
         if e.kind == EntityKind::Task && parking.tasks_left.fetch_sub(1, Ordering::SeqCst) == 1 {
             // All tasks have ended: daemons and interrupts have nobody left to serve.
@@ -189,8 +195,8 @@ impl Machine {
     }
 
     fn serve_irq(&self, e: &Entity) {
-        let pending = &self.parking.irq_pending[e.id.index()];
-        let gate = &self.parking.irq_gates[e.cpu.index()];
+        let pending = &self.parking().irq_pending[e.id.index()];
+        let gate = &self.parking().irq_gates[e.cpu.index()];
         while !self.tearing_down() {
             if pending.load(Ordering::Acquire) == 0 {
                 std::thread::sleep(LOOK_AGAIN);
@@ -215,7 +221,7 @@ impl Machine {
     /// Softirqs of a CPU have something to do.
     pub(crate) fn threads_softirq(&self, e: &Entity, any: bool) {
         if any {
-            self.parking.irq_pending[e.id.index()].store(1, Ordering::SeqCst);
+            self.parking().irq_pending[e.id.index()].store(1, Ordering::SeqCst);
         }
     }
 
@@ -230,7 +236,7 @@ impl Machine {
                 Err(owner) => owner,
             };
             if self.tearing_down() {
-                self.parking.waits()[e.id.index()] = None;
+                self.parking().waits()[e.id.index()] = None;
                 return false;
             }
             let wait = Wait {
@@ -238,22 +244,22 @@ impl Machine {
                 how: WaitHow::Spin,
                 needs: Needs::All(1 << (owner.max(1) - 1)),
             };
-            self.parking.waits()[e.id.index()] = Some(wait);
+            self.parking().waits()[e.id.index()] = Some(wait);
             looks += 1;
-            self.parking.looks[e.id.index()].store(looks, Ordering::Release);
+            self.parking().looks[e.id.index()].store(looks, Ordering::Release);
             if looks.is_multiple_of(SUSPECT_AFTER) {
                 self.suspect(e);
             }
             backoff.snooze();
         }
         if looks != 0 {
-            self.parking.waits()[e.id.index()] = None;
+            self.parking().waits()[e.id.index()] = None;
         }
         true
     }
 
     pub(crate) fn threads_raise(&self, e: &Entity) {
-        self.parking.irq_pending[e.id.index()].fetch_add(1, Ordering::AcqRel);
+        self.parking().irq_pending[e.id.index()].fetch_add(1, Ordering::AcqRel);
     }
 
     #[inline]
@@ -268,7 +274,7 @@ impl Machine {
         if e.kind.is_raised() || self.rt() {
             return;
         }
-        let gate = &self.parking.irq_gates[e.cpu.index()];
+        let gate = &self.parking().irq_gates[e.cpu.index()];
         if !off {
             open_gate(e, gate);
         } else if !self.close_gate(e, gate) {
@@ -279,8 +285,8 @@ impl Machine {
     pub(crate) fn threads_block(&self, e: &Entity, wait: Wait) {
         let looks = e.looks.get();
         e.looks.set(looks + 1);
-        self.parking.looks[e.id.index()].store(looks, Ordering::Release);
-        self.parking.waits()[e.id.index()] = Some(wait);
+        self.parking().looks[e.id.index()].store(looks, Ordering::Release);
+        self.parking().waits()[e.id.index()] = Some(wait);
         match wait.how {
             WaitHow::Spin => spin(looks),
             WaitHow::Sleep | WaitHow::Idle => self.park(wait.res),
@@ -288,14 +294,14 @@ impl Machine {
         if looks > SUSPECT_AFTER && looks.is_multiple_of(SUSPECT_AFTER) {
             self.suspect(e);
         }
-        self.parking.waits()[e.id.index()] = None;
+        self.parking().waits()[e.id.index()] = None;
         if self.tearing_down() {
             unwind();
         }
     }
 
     fn park(&self, res: ResId) {
-        let bucket = &self.parking.buckets[res.index() % BUCKETS];
+        let bucket = &self.parking().buckets[res.index() % BUCKETS];
         bucket.sleepers.fetch_add(1, Ordering::SeqCst);
         let mut guard = bucket.lock.lock();
         bucket.wakeup.wait_for(&mut guard, LOOK_AGAIN);
@@ -305,7 +311,7 @@ impl Machine {
 
     #[inline]
     pub(crate) fn threads_wake(&self, res: ResId) {
-        let bucket = &self.parking.buckets[res.index() % BUCKETS];
+        let bucket = &self.parking().buckets[res.index() % BUCKETS];
         if bucket.sleepers.load(Ordering::SeqCst) != 0 {
             drop(bucket.lock.lock());
             bucket.wakeup.notify_all();
@@ -315,12 +321,12 @@ impl Machine {
     /// Judges a snapshot of all waits. A stop counts if it shows again after everybody who is stuck has looked again, in
     /// vain, at what he waits for: it may have come true for one whom the processor has not reached since.
     fn suspect(&self, e: &Entity) {
-        let looks = std::array::from_fn(|id| self.parking.looks[id].load(Ordering::Acquire));
+        let looks = std::array::from_fn(|id| self.parking().looks[id].load(Ordering::Acquire));
         let Some(stop) = self.judge_snapshot(e) else {
-            self.parking.suspicions.lock()[e.id.index()] = None;
+            self.parking().suspicions.lock()[e.id.index()] = None;
             return;
         };
-        let mut suspicions = self.parking.suspicions.lock();
+        let mut suspicions = self.parking().suspicions.lock();
         let slot = &mut suspicions[e.id.index()];
         let before = match slot {
             Some(before) if before.stop == stop => before.looks,
@@ -331,7 +337,7 @@ impl Machine {
         };
         drop(suspicions);
         let again = |id: EntityId| {
-            let waits = self.parking.waits()[id.index()].is_some();
+            let waits = self.parking().waits()[id.index()].is_some();
             // Two more: the first may have begun before the snapshot.
             !waits || looks[id.index()] >= before[id.index()].saturating_add(2)
         };
@@ -341,8 +347,8 @@ impl Machine {
     }
 
     fn judge_snapshot(&self, e: &Entity) -> Option<super::Stop> {
-        let waits = self.parking.waits();
-        let live = self.parking.live.load(Ordering::SeqCst);
+        let waits = self.parking().waits();
+        let live = self.parking().live.load(Ordering::SeqCst);
         let running = members(live)
             .filter(|id: &EntityId| waits[id.index()].is_none())
             .fold(0, |s, id| s | id.bit());

@@ -7,6 +7,7 @@ use crate::rt::{
     Current, Entity, EventKind, IrqFlags, Machine, Op, OpKind, ResId, ResKind, current,
 };
 use ksplat_lockdep::{Key, KeyInfo, LockType, Read, WaitType};
+use std::fmt::Display;
 
 /// Kinds of locks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -126,7 +127,7 @@ impl Lock {
     /// A lock of a class. `key` is `None` where the kernel has no annotation.
     #[must_use]
     #[track_caller]
-    pub fn new(m: &mut Machine, kind: LockKind, name: &str, key: Option<Key>) -> Self {
+    pub fn new(m: &mut Machine, kind: LockKind, name: impl Display, key: Option<Key>) -> Self {
         let spins = kind.spins(m.rt());
         let res = m.add_resource(
             match kind {

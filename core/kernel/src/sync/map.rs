@@ -3,6 +3,7 @@
 use crate::lockdep_events::{self as lockdep, Acquire, Map};
 use crate::rt::{EventKind, Machine, ResKind, current, record};
 use ksplat_lockdep::{Key, KeyInfo, Read};
+use std::fmt::Display;
 
 /// A lock map that no lock stands behind: only lockdep sees it, it never makes anybody wait.
 #[derive(Clone, Copy, Debug)]
@@ -14,7 +15,7 @@ impl LockMap {
     /// A map of a class.
     #[must_use]
     #[track_caller]
-    pub fn new(m: &mut Machine, name: &str, key: Key) -> Self {
+    pub fn new(m: &mut Machine, name: impl Display, key: Key) -> Self {
         let res = m.add_resource(ResKind::State, name);
         Self {
             map: Map::new(key, res),

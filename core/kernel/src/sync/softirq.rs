@@ -76,7 +76,7 @@ impl Softirqs {
             map: LockMap::new(m, name, key),
             armed: AtomicU64::new(0),
             running: AtomicU64::new(0),
-            res: m.add_resource(ResKind::Work, &format!("timer {name}")),
+            res: m.add_resource(ResKind::Work, format_args!("timer {name}")),
         };
         self.timers.push(timer);
     }

@@ -4,6 +4,7 @@ use super::lock::{How, Irq, Lock, LockKind};
 use crate::rt::{IrqFlags, Machine, current};
 use ksplat_lockdep::Key;
 use std::cell::UnsafeCell;
+use std::fmt::Display;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
@@ -29,7 +30,7 @@ pub struct Guard<'a, T> {
 impl<T> Locked<T> {
     /// A spinlock of a class around `data`.
     #[track_caller]
-    pub fn new(m: &mut Machine, name: &str, key: Option<Key>, data: T) -> Self {
+    pub fn new(m: &mut Machine, name: impl Display, key: Option<Key>, data: T) -> Self {
         Self {
             lock: Lock::new(m, LockKind::Spin, name, key),
             data: UnsafeCell::new(data),

@@ -3,6 +3,7 @@
 use crate::rt::{
     EntitySet, EventKind, Machine, Needs, OpKind, ResId, ResKind, Wait, WaitHow, current, record,
 };
+use std::fmt::Display;
 
 /// A wait queue.
 #[derive(Clone, Copy, Debug)]
@@ -14,7 +15,7 @@ impl WaitQueue {
     /// A wait queue. `enders`: the entities that may make a condition true and wake, one bit each.
     #[must_use]
     #[track_caller]
-    pub fn new(m: &mut Machine, kind: ResKind, name: &str, enders: EntitySet) -> Self {
+    pub fn new(m: &mut Machine, kind: ResKind, name: impl Display, enders: EntitySet) -> Self {
         let res = m.add_resource(kind, name);
         m.set_enders(res, enders);
         Self { res }

@@ -276,23 +276,26 @@ pub(super) fn stored(number: Option<usize>) -> u32 {
 
 impl Memcg {
     fn new(m: &mut Machine, spec: &MoveSpec, keys: &Keys) -> Self {
-        let lock = format!("move_lock of {}", spec.name);
+        let lock = format_args!("move_lock of {}", spec.name);
         Self {
             name: spec.name.clone(),
             starts_moving: spec.moving,
             moving: AtomicU32::new(0),
-            moving_res: m.add_resource(ResKind::State, &format!("moving_account of {}", spec.name)),
-            move_lock: Lock::new(m, LockKind::Spin, &lock, keys.move_lock),
+            moving_res: m.add_resource(
+                ResKind::State,
+                format_args!("moving_account of {}", spec.name),
+            ),
+            move_lock: Lock::new(m, LockKind::Spin, lock, keys.move_lock),
         }
     }
 }
 
 impl Wb {
     fn new(m: &mut Machine, spec: &WbSpec, inodes: usize, keys: &Keys) -> Self {
-        let lock = format!("list_lock of {}", spec.name);
+        let lock = format_args!("list_lock of {}", spec.name);
         Self {
             name: spec.name.clone(),
-            list_lock: Lock::new(m, LockKind::Spin, &lock, keys.list_lock),
+            list_lock: Lock::new(m, LockKind::Spin, lock, keys.list_lock),
             counters: WbCounters::default(),
             lists: (0..inodes).map(|_| AtomicU8::new(0)).collect(),
         }
@@ -304,16 +307,21 @@ impl Inode {
         let name = &spec.name;
         Self {
             name: name.clone(),
-            i_lock: Lock::new(m, LockKind::Spin, &format!("i_lock of {name}"), keys.i_lock),
+            i_lock: Lock::new(
+                m,
+                LockKind::Spin,
+                format_args!("i_lock of {name}"),
+                keys.i_lock,
+            ),
             i_pages: Lock::new(
                 m,
                 LockKind::Spin,
-                &format!("i_pages of {name}"),
+                format_args!("i_pages of {name}"),
                 keys.i_pages,
             ),
-            state_res: m.add_resource(ResKind::State, &format!("i_state of {name}")),
+            state_res: m.add_resource(ResKind::State, format_args!("i_state of {name}")),
             sync: AtomicSet::default(),
-            sync_res: m.add_resource(ResKind::PageBit, &format!("I_SYNC of {name}")),
+            sync_res: m.add_resource(ResKind::PageBit, format_args!("I_SYNC of {name}")),
             writers: AtomicU32::new(0),
             switching: AtomicBool::new(false),
             dirty: AtomicBool::new(false),

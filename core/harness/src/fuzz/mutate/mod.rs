@@ -6,6 +6,7 @@ mod declarations;
 mod place;
 mod schedule;
 
+use super::decisions::Decisions;
 use super::input::{Input, RANDOM};
 use crate::explore::Rng;
 use crate::program::Program;
@@ -15,6 +16,8 @@ pub use crossover::crossover;
 
 /// One of so many mutations is left to the engine, which changes bytes.
 const BYTES: u32 = 8;
+/// One of so many mutations changes the program, the others its schedule.
+const PROGRAMS: u32 = 4;
 /// One of so many mutations starts from scratch.
 const FRESH: u32 = 200;
 
@@ -57,8 +60,8 @@ pub fn mutate_input(input: &mut Input, rng: &mut Rng) {
         return;
     }
     // Another schedule costs a fraction of another program, whose machine has to be built.
-    if rng.below(2) == 0 {
-        repeat(rng, |rng| schedule::mutate(&mut input.decisions, rng));
+    if rng.below(PROGRAMS) != 0 {
+        decisions(&mut input.decisions, rng);
         return;
     }
     let mut program = Program::clone(&input.program);
@@ -67,6 +70,11 @@ pub fn mutate_input(input: &mut Input, rng: &mut Rng) {
         _ => bodies::mutate(&mut program, rng),
     });
     *input = Input::of(program, std::mem::take(&mut input.decisions));
+}
+
+/// Changes decisions here and there.
+pub(super) fn decisions(decisions: &mut Decisions, rng: &mut Rng) {
+    repeat(rng, |rng| schedule::mutate(decisions, rng));
 }
 
 /// Once, or a few times.

@@ -9,8 +9,8 @@ use std::cell::Cell;
 pub(crate) struct Fiber {
     /// Top of the stack while it stands still: where it goes on, and the registers that `switch` pushed.
     top: Cell<*mut usize>,
-    /// Owns the memory.
-    _stack: DefaultStack,
+    entry: Entry,
+    stack: DefaultStack,
 }
 
 thread_local! {
@@ -25,18 +25,34 @@ impl Fiber {
     /// If there is no memory for the stack.
     pub(crate) fn new(entry: Entry) -> Self {
         let stack = DefaultStack::new(STACK_SIZE).expect("memory for the stack of a coroutine");
-        let base = stack.base().get() as *mut usize;
-        // SAFETY: the words lie inside the new stack, whose base is aligned to 16 bytes. `switch` pops the address of
-        // the entry and leaves the stack as a call does: a return address (there is nobody to return to) on top.
-        let top = unsafe {
-            base.sub(1).write(0);
-            base.sub(2).write(entry as usize);
-            base.sub(2)
+        let fiber = Self {
+            top: Cell::new(std::ptr::null_mut()),
+            entry,
+            stack,
         };
-        Self {
-            top: Cell::new(top),
-            _stack: stack,
-        }
+        fiber.begin();
+        fiber
+    }
+
+    /// The next switch goes to the entry.
+    fn begin(&self) {
+        let base = self.stack.base().get() as *mut usize;
+        // SAFETY: the words lie inside the stack, whose base is aligned to 16 bytes, and nobody runs on it. `switch` pops
+        // the address of the entry and leaves the stack as a call does: a return address (there is nobody to return to)
+        // on top.
+        self.top.set(unsafe {
+            base.sub(1).write(0);
+            base.sub(2).write(self.entry as usize);
+            base.sub(2)
+        });
+    }
+
+    /// Forgets what stands on the stack: the next switch goes to the entry.
+    ///
+    /// # Safety
+    /// This fiber stands still, and nothing relies on anything on its stack being dropped.
+    pub(crate) unsafe fn restart(&self) {
+        self.begin();
     }
 
     /// From the executor: runs this fiber, and those that it switches to, until one of them leaves.

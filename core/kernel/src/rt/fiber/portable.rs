@@ -10,7 +10,8 @@ type Yields = Yielder<*const Fiber, ()>;
 
 /// A stack with something that runs on it, or stands still in the middle of a switch.
 pub(crate) struct Fiber {
-    co: UnsafeCell<Co>,
+    co: UnsafeCell<Option<Co>>,
+    entry: Entry,
     yielder: Cell<*const Yields>,
 }
 
@@ -26,14 +27,25 @@ impl Fiber {
     /// If there is no memory for the stack.
     pub(crate) fn new(entry: Entry) -> Self {
         let stack = DefaultStack::new(STACK_SIZE).expect("memory for the stack of a coroutine");
-        let co = Coroutine::with_stack(stack, move |yielder: &Yields, fiber: *const Self| {
-            // SAFETY: whoever resumes a fiber has it borrowed.
-            unsafe { (*fiber).yielder.set(yielder) };
-            entry()
-        });
         Self {
-            co: UnsafeCell::new(co),
+            co: UnsafeCell::new(Some(coroutine(stack, entry))),
+            entry,
             yielder: Cell::new(std::ptr::null()),
+        }
+    }
+
+    /// Forgets what stands on the stack: the next switch goes to the entry.
+    ///
+    /// # Safety
+    /// This fiber stands still, and nothing relies on anything on its stack being dropped.
+    pub(crate) unsafe fn restart(&self) {
+        // SAFETY: nobody else refers to the coroutine while it stands still, and the caller answers for its stack.
+        unsafe {
+            let slot = &mut *self.co.get();
+            if let Some(mut co) = slot.take() {
+                co.force_reset();
+                *slot = Some(coroutine(co.into_stack(), self.entry));
+            }
         }
     }
 
@@ -45,7 +57,9 @@ impl Fiber {
         let mut next: *const Self = self;
         while !next.is_null() {
             // SAFETY: whom a fiber switches to is borrowed by the executor and stands still.
-            unsafe { (*(*next).co.get()).resume(next) };
+            if let Some(co) = unsafe { &mut *(*next).co.get() } {
+                co.resume(next);
+            }
             next = NEXT.replace(std::ptr::null());
         }
     }
@@ -71,4 +85,12 @@ impl Fiber {
         // SAFETY: set when the fiber began; it lives on the stack below this frame.
         unsafe { (*self.yielder.get()).suspend(()) };
     }
+}
+
+fn coroutine(stack: DefaultStack, entry: Entry) -> Co {
+    Coroutine::with_stack(stack, move |yielder: &Yields, fiber: *const Fiber| {
+        // SAFETY: whoever resumes a fiber has it borrowed.
+        unsafe { (*fiber).yielder.set(yielder) };
+        entry()
+    })
 }

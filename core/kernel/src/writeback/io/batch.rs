@@ -149,6 +149,8 @@ impl Writeback {
     /// What `bio_endio()` does: ends the writeback of every page, tells whoever waits.
     pub(super) fn complete_batch(&self, fs: &dyn Filesystem, mm: &Mm, batch: usize) {
         let e = current();
+        // For the pages, which are kept here while their waiters are woken.
+        e.must_unwind();
         let (pages, device) = {
             let mut s = self.state();
             disown(&mut s, mm, batch);

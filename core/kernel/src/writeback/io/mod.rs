@@ -21,7 +21,7 @@ pub use spec::{
 pub use writepages::Sync;
 
 use crate::mm::{Broken, Mm, PageFlags};
-use crate::rt::{EntityId, EntitySet, MAX_ENTITIES, Machine, ResId, ResKind};
+use crate::rt::{EntityId, EntitySet, Machine, ResId, ResKind};
 use batch::{Batch, Stage};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -95,13 +95,13 @@ impl Writeback {
         });
         let mappings = mappings.collect();
         let devices = spec.devices.iter().map(|s| Device {
-            room: m.add_resource(ResKind::Io, &format!("room in the queue of {}", s.name)),
-            requests: m.add_resource(ResKind::Idle, &format!("requests to {}", s.name)),
+            room: m.add_resource(ResKind::Io, format_args!("room in the queue of {}", s.name)),
+            requests: m.add_resource(ResKind::Idle, format_args!("requests to {}", s.name)),
             spec: s.clone(),
         });
         let devices = devices.collect();
         let batches = spec.batches.iter().map(|s| DeclaredBatch {
-            done: m.add_resource(ResKind::Io, &format!("IO of {}", s.name)),
+            done: m.add_resource(ResKind::Io, format_args!("IO of {}", s.name)),
             spec: s.clone(),
         });
         let batches: Box<[DeclaredBatch]> = batches.collect();
@@ -110,7 +110,9 @@ impl Writeback {
             batches: batches.iter().map(|b| Batch::new(b.spec.device)).collect(),
             spare: Vec::with_capacity(8),
             queues: spec.devices.iter().map(|_| Vec::with_capacity(8)).collect(),
-            plugs: (0..MAX_ENTITIES).map(|_| plug::Plug::default()).collect(),
+            plugs: (0..m.entities().len())
+                .map(|_| plug::Plug::default())
+                .collect(),
         };
         Self {
             pages: spec.pages.clone().into(),
