@@ -163,7 +163,7 @@ impl Machine {
 
     /// Waits until the task is started; false if it never is.
     fn threads_started(&self, e: &Entity) -> bool {
-        let started = &self.parking.irq_pending[e.id.index()];
+        let started = &self.parking().irq_pending[e.id.index()];
         while !e.starts_by_itself && started.load(Ordering::Acquire) == 0 {
             if self.tearing_down() {
                 return false;
@@ -175,9 +175,9 @@ impl Machine {
 
     /// A task may run from now on. It counts before the one that starts it ends.
     pub(crate) fn threads_start(&self, e: &Entity) {
-        let pending = &self.parking.irq_pending[e.id.index()];
+        let pending = &self.parking().irq_pending[e.id.index()];
         if !e.starts_by_itself && pending.swap(1, Ordering::AcqRel) == 0 {
-            self.parking.tasks_left.fetch_add(1, Ordering::SeqCst);
+            self.parking().tasks_left.fetch_add(1, Ordering::SeqCst);
         }
     }
 
