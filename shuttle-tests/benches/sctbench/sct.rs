@@ -63,11 +63,11 @@ impl Sct {
             .map(|(kind, name)| (m.add_resource(kind, &name), AtomicI64::new(0)))
             .collect();
         let locks = (0..program.locks)
-            .map(|i| Lock::new(&mut m, LockKind::Mutex, &format!("m{i}"), None))
+            .map(|i| Lock::new(&mut m, LockKind::Mutex, format!("m{i}"), None))
             .collect();
         let ends = (0..program.tasks).map(|i| {
             m.set_raisers(entity(i), EntityId::new(0).bit());
-            let res = m.add_resource(ResKind::Completion, &format!("end of T{i}"));
+            let res = m.add_resource(ResKind::Completion, format!("end of T{i}"));
             (res, AtomicBool::new(false))
         });
         let ends = ends.collect();
