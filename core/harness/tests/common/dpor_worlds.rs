@@ -330,7 +330,7 @@ fn build(plan: Plan) -> (Machine, Random) {
         .kinds
         .iter()
         .enumerate()
-        .map(|(i, &kind)| Lock::new(&mut m, kind, &format!("L{i}"), None))
+        .map(|(i, &kind)| Lock::new(&mut m, kind, format!("L{i}"), None))
         .collect();
     let completions = (0..2)
         .map(|i| Completion::new(&mut m, &format!("C{i}"), everybody))
@@ -339,7 +339,7 @@ fn build(plan: Plan) -> (Machine, Random) {
     let rcu = Rcu::new(&mut m);
     let vars = (0..VARS)
         .map(|i| {
-            let res = m.add_resource(ResKind::Variable, &format!("v{i}"));
+            let res = m.add_resource(ResKind::Variable, format!("v{i}"));
             (res, AtomicU64::new(0))
         })
         .collect();
