@@ -116,7 +116,12 @@ pub fn minimise(
     loop {
         let before = state.clone();
         search.reduce(&mut state);
-        schedule::calm(wanted, &mut state.choices, &parsed(&state.lines));
+        schedule::calm(
+            wanted,
+            &mut state.choices,
+            &parsed(&state.lines),
+            options.cancelled,
+        );
         if state == before || search.is_cancelled() {
             break;
         }

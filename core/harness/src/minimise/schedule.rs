@@ -13,7 +13,12 @@ const EXACT: u64 = 20_000;
 const MOST: u32 = 3;
 
 /// Replaces the decisions by the calmest ones that show the finding. Unchanged if the program does not run.
-pub(super) fn calm(wanted: &Wanted<'_>, choices: &mut Vec<u32>, program: &Program) {
+pub(super) fn calm(
+    wanted: &Wanted<'_>,
+    choices: &mut Vec<u32>,
+    program: &Program,
+    cancelled: &dyn Fn() -> bool,
+) {
     let Ok(litmus) = Litmus::new(program, &machine_rules(&program.rules)) else {
         return;
     };
@@ -21,6 +26,7 @@ pub(super) fn calm(wanted: &Wanted<'_>, choices: &mut Vec<u32>, program: &Progra
         litmus: &litmus,
         executor: Deterministic::new(),
         wanted,
+        cancelled,
     };
     let mut left = EXACT;
     for deviations in 0..=MOST {
@@ -46,6 +52,7 @@ struct Runner<'a> {
     litmus: &'a Litmus,
     executor: Deterministic,
     wanted: &'a Wanted<'a>,
+    cancelled: &'a dyn Fn() -> bool,
 }
 
 impl Runner<'_> {
@@ -63,7 +70,7 @@ impl Runner<'_> {
     fn exact(&mut self, deviations: u32, left: &mut u64) -> Exact {
         let mut strategy = Bounded::new(deviations);
         while !strategy.finished() {
-            if *left == 0 {
+            if *left == 0 || (self.cancelled)() {
                 return Exact::TooMany;
             }
             *left -= 1;
@@ -78,7 +85,7 @@ impl Runner<'_> {
     fn fewer(&mut self, choices: &mut Vec<u32>) {
         trim(choices);
         let mut group = choices.iter().filter(|c| **c != 0).count();
-        while group > 0 {
+        while group > 0 && !(self.cancelled)() {
             let mut at = 0;
             loop {
                 let places: Vec<usize> = (0..choices.len()).filter(|&i| choices[i] != 0).collect();
