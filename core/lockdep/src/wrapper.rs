@@ -146,10 +146,40 @@ pub struct LockdepMutex<R, T: ?Sized> {
     lock: lock_api::Mutex<R, T>,
 }
 
-/// Holds a [`LockdepMutex`].
-pub struct MutexGuard<'a, R: RawMutex, T: ?Sized> {
+/// Holds a lock: the guard of the lock below, and its release told to lockdep.
+pub struct Guard<G> {
     map: LockMap,
-    guard: lock_api::MutexGuard<'a, R, T>,
+    guard: G,
+}
+
+/// Holds a [`LockdepMutex`].
+pub type MutexGuard<'a, R, T> = Guard<lock_api::MutexGuard<'a, R, T>>;
+/// Reads a [`LockdepRwLock`].
+pub type ReadGuard<'a, R, T> = Guard<lock_api::RwLockReadGuard<'a, R, T>>;
+/// Writes a [`LockdepRwLock`].
+pub type WriteGuard<'a, R, T> = Guard<lock_api::RwLockWriteGuard<'a, R, T>>;
+
+impl<G> Drop for Guard<G> {
+    #[inline]
+    fn drop(&mut self) {
+        release(self.map);
+    }
+}
+
+impl<G: Deref> Deref for Guard<G> {
+    type Target = G::Target;
+
+    #[inline]
+    fn deref(&self) -> &G::Target {
+        &self.guard
+    }
+}
+
+impl<G: DerefMut> DerefMut for Guard<G> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut G::Target {
+        &mut self.guard
+    }
 }
 
 impl<R: RawMutex, T> LockdepMutex<R, T> {
@@ -174,7 +204,7 @@ impl<R: RawMutex, T: ?Sized> LockdepMutex<R, T> {
     #[inline]
     pub fn lock(&self) -> MutexGuard<'_, R, T> {
         acquire(self.map, Acquire::at(site()));
-        MutexGuard {
+        Guard {
             map: self.map,
             guard: self.lock.lock(),
         }
@@ -184,7 +214,7 @@ impl<R: RawMutex, T: ?Sized> LockdepMutex<R, T> {
     #[track_caller]
     pub fn lock_nested(&self, subclass: u8) -> MutexGuard<'_, R, T> {
         acquire(self.map, Acquire::at(site()).subclass(subclass));
-        MutexGuard {
+        Guard {
             map: self.map,
             guard: self.lock.lock(),
         }
@@ -195,31 +225,10 @@ impl<R: RawMutex, T: ?Sized> LockdepMutex<R, T> {
     pub fn try_lock(&self) -> Option<MutexGuard<'_, R, T>> {
         let guard = self.lock.try_lock()?;
         acquire(self.map, Acquire::at(site()).trylock());
-        Some(MutexGuard {
+        Some(Guard {
             map: self.map,
             guard,
         })
-    }
-}
-
-impl<R: RawMutex, T: ?Sized> Drop for MutexGuard<'_, R, T> {
-    #[inline]
-    fn drop(&mut self) {
-        release(self.map);
-    }
-}
-
-impl<R: RawMutex, T: ?Sized> Deref for MutexGuard<'_, R, T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.guard
-    }
-}
-
-impl<R: RawMutex, T: ?Sized> DerefMut for MutexGuard<'_, R, T> {
-    fn deref_mut(&mut self) -> &mut T {
-        &mut self.guard
     }
 }
 
@@ -228,18 +237,6 @@ impl<R: RawMutex, T: ?Sized> DerefMut for MutexGuard<'_, R, T> {
 pub struct LockdepRwLock<R, T: ?Sized> {
     map: LockMap,
     lock: lock_api::RwLock<R, T>,
-}
-
-/// Reads a [`LockdepRwLock`].
-pub struct ReadGuard<'a, R: RawRwLock, T: ?Sized> {
-    map: LockMap,
-    guard: lock_api::RwLockReadGuard<'a, R, T>,
-}
-
-/// Writes a [`LockdepRwLock`].
-pub struct WriteGuard<'a, R: RawRwLock, T: ?Sized> {
-    map: LockMap,
-    guard: lock_api::RwLockWriteGuard<'a, R, T>,
 }
 
 impl<R: RawRwLock, T> LockdepRwLock<R, T> {
@@ -263,7 +260,7 @@ impl<R: RawRwLock, T: ?Sized> LockdepRwLock<R, T> {
     #[track_caller]
     pub fn read(&self) -> ReadGuard<'_, R, T> {
         acquire(self.map, Acquire::at(site()).read(Read::Shared));
-        ReadGuard {
+        Guard {
             map: self.map,
             guard: self.lock.read(),
         }
@@ -273,43 +270,9 @@ impl<R: RawRwLock, T: ?Sized> LockdepRwLock<R, T> {
     #[track_caller]
     pub fn write(&self) -> WriteGuard<'_, R, T> {
         acquire(self.map, Acquire::at(site()));
-        WriteGuard {
+        Guard {
             map: self.map,
             guard: self.lock.write(),
         }
-    }
-}
-
-impl<R: RawRwLock, T: ?Sized> Drop for ReadGuard<'_, R, T> {
-    fn drop(&mut self) {
-        release(self.map);
-    }
-}
-
-impl<R: RawRwLock, T: ?Sized> Drop for WriteGuard<'_, R, T> {
-    fn drop(&mut self) {
-        release(self.map);
-    }
-}
-
-impl<R: RawRwLock, T: ?Sized> Deref for ReadGuard<'_, R, T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.guard
-    }
-}
-
-impl<R: RawRwLock, T: ?Sized> Deref for WriteGuard<'_, R, T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.guard
-    }
-}
-
-impl<R: RawRwLock, T: ?Sized> DerefMut for WriteGuard<'_, R, T> {
-    fn deref_mut(&mut self) -> &mut T {
-        &mut self.guard
     }
 }

@@ -52,9 +52,22 @@ impl Family {
     }
 
     /// Who is expected to make this one ready.
-    pub(super) fn parent(&self, child: EntityId) -> Option<EntityId> {
+    fn parent(&self, child: EntityId) -> Option<EntityId> {
         let birth = self.births.iter().find(|b| b.0 == child);
         birth.map(|&(_, parent)| parent)
+    }
+
+    /// What a child has to do is no longer its parent's. The parent, what the child has, and what both had together; `None` if
+    /// it has no parent.
+    pub(super) fn leave_home(
+        &self,
+        child: EntityId,
+        left: &mut [u32; MAX_ENTITIES],
+    ) -> Option<(EntityId, u32, u32)> {
+        let parent = self.parent(child)?;
+        let (theirs, whole) = (left[child.index()], left[parent.index()]);
+        left[parent.index()] = whole.saturating_sub(theirs);
+        Some((parent, theirs, whole))
     }
 
     /// Adds what children have to do to what their parents have.

@@ -195,14 +195,12 @@ impl Surw {
 
     /// What an entity has to do is no longer its parent's.
     fn leave_home(&mut self, child: EntityId) {
-        let Some(parent) = self.family.parent(child) else {
+        let Some((parent, theirs, whole)) = self.family.leave_home(child, &mut self.left) else {
             return;
         };
-        let (theirs, whole) = (self.left[child.index()], self.left[parent.index()]);
         if self.intended == Some(parent) && self.rng.below(whole) < theirs {
             self.intended = Some(child);
         }
-        self.left[parent.index()] = whole.saturating_sub(theirs);
     }
 
     fn highest(&self, candidates: EntitySet) -> EntityId {

@@ -41,11 +41,7 @@ impl Urw {
             return;
         }
         for child in members(born) {
-            if let Some(parent) = self.family.parent(child) {
-                let theirs = self.left[child.index()];
-                let whole = &mut self.left[parent.index()];
-                *whole = whole.saturating_sub(theirs);
-            }
+            self.family.leave_home(child, &mut self.left);
         }
         self.family.learn(born);
     }

@@ -138,9 +138,7 @@ impl Machine {
         e.pending.set(e.pending.get().saturating_add(1));
         self.sim.ready.add(id.bit());
     }
-}
 
-impl Machine {
     /// See [`Entity::start`].
     pub(crate) fn start_task(&self, id: EntityId) {
         let e = self.entity(id);
@@ -150,7 +148,7 @@ impl Machine {
         }
         if e.unstarted.replace(false) {
             super::event::fact_of_current(self, Fact::Raises, ResId::NONE, id.bit());
-            self.sim.ready.set(self.sim.ready.get() | id.bit());
+            self.sim.ready.add(id.bit());
         }
     }
 }
