@@ -3,6 +3,7 @@
 use crate::options::{BoundOptions, RuleOptions, bad_input};
 use crate::output::{self, complain};
 use crate::{files, progress, save};
+use ksplat_harness::check::verdict::within;
 use ksplat_harness::check::{Bounds, Case, CaseResult, cases};
 use ksplat_harness::confirm::{Decided, Decision};
 use ksplat_harness::finding::state_signature;
@@ -242,11 +243,7 @@ fn print_case(out: &mut String, json: bool, file: &str, program: &Program, resul
         state,
         result.judgement.verdict.word(),
         search.schedules,
-        if result.judgement.every_schedule.is_some() {
-            " all"
-        } else {
-            ""
-        },
+        tried(result),
     );
     for line in because(result) {
         let _ = writeln!(out, "{:<24}   {line}", "");
@@ -267,6 +264,15 @@ fn print_case(out: &mut String, json: bool, file: &str, program: &Program, resul
             );
         }
     }
+}
+
+/// What the number of schedules is of: a sample, all, or all with at most so many preemptions.
+fn tried(result: &CaseResult) -> String {
+    if result.judgement.every_schedule.is_some() {
+        return " all".to_owned();
+    }
+    let bound = within(&result.search).and_then(|c| c.preemptions);
+    bound.map_or_else(String::new, |n| format!(" <={n}"))
 }
 
 /// What a verdict rests on, in a line each.

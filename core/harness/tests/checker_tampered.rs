@@ -50,7 +50,6 @@ const NEEDED: &[&str] = &[
     "state/seqcount-not-written",
     "state/seqcount-preemptible",
     "state/sleep-in-atomic",
-    "state/srcu-unbalanced",
     "state/stack-overflow",
     "state/unlock-not-held",
     "state/writeback-left",
@@ -71,10 +70,6 @@ const RARE: &[&str] = &[
     "splat bottom-halves
      task t on cpu0 { local_bh_enable }
      task u on cpu1 { local_bh_disable }
-    ",
-    "splat srcu
-     srcu d
-     task t on cpu0 { unlock d }
     ",
     "splat twice
      page object isolated
@@ -159,6 +154,11 @@ fn mended(litmus: &Litmus, recorded: &Recorded, kind: &str) -> Vec<Vec<Moment>> 
                 at == closing || !matches!(fact(m), Fact::MapGets | Fact::MapContext)
             });
             vec![log]
+        }
+        "report/debug-locks-warn" if last(Fact::MapLowers).is_some() => {
+            let lowers =
+                last(Fact::MapLowers).map(|i| inserted(i, Fact::MapGets, &log[i], log[i].set));
+            lowers.into_iter().collect()
         }
         "report/nest-not-held" | "report/debug-locks-warn" => {
             let mut plain = without(&|m| fact(m) == Fact::MapContext);

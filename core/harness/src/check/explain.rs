@@ -3,7 +3,7 @@
 
 use super::case::CaseResult;
 use super::probe::with;
-use super::verdict::{Opened, least, missing_edges, prerequisites, reporting_annotations};
+use super::verdict::{Opened, least, missing_edges, prerequisites, reporting_annotations, within};
 use crate::confirm::Decision;
 use crate::finding::Signature;
 use crate::minimise::{self, Options, minimise};
@@ -98,9 +98,10 @@ fn claim(result: &CaseResult) -> String {
     out.push_str(&paragraph(sentence));
     out.push_str(&paragraph(&format!("Tried: {}.", j.bounds)));
     if j.every_schedule.is_none() && !result.search.stops() {
-        out.push_str(&paragraph(
-            "That is a sample and no proof that nothing else can happen.",
-        ));
+        out.push_str(&paragraph(match within(&result.search) {
+            Some(_) => "Nothing is said about schedules with more preemptions.",
+            None => "That is a sample and no proof that nothing else can happen.",
+        }));
     }
     for decided in &j.reports {
         let what = match &decided.decision {

@@ -11,6 +11,7 @@ pub use prerequisites::{Prerequisite, prerequisites};
 use super::probe::{changing, exhaust, guards_off, probe, with};
 use super::search::{Bounds, Runtime, Search, search};
 use crate::confirm::{self, Decided, Decision};
+use crate::explore::{Coverage, StrategySpec};
 use crate::finding::Signature;
 use crate::program::expect::Verdict;
 use crate::program::rules_text::Setting;
@@ -154,6 +155,10 @@ fn every_schedule(litmus: &Litmus, bounds: &Bounds, found: &mut Search) -> Optio
     if found.exhaustive {
         return Some(found.schedules);
     }
+    if matches!(bounds.strategy, StrategySpec::Bounded { .. }) {
+        // What was asked for is an answer within this bound.
+        return None;
+    }
     let mut all = exhaust(litmus, bounds);
     confirm::confirm_all(litmus, &mut all);
     let every = all.is_all().then_some(all.schedules);
@@ -213,14 +218,27 @@ pub fn same_rules(a: &RulesText, b: &RulesText) -> bool {
     machine_rules(a) == machine_rules(b)
 }
 
+/// What a search covered that came to its end within a bound of preemptions.
+#[must_use]
+pub fn within(found: &Search) -> Option<Coverage> {
+    found
+        .coverage
+        .filter(|c| c.complete && c.preemptions.is_some())
+}
+
 /// The bounds of a search in words.
 #[must_use]
 pub fn in_words(found: &Search, every_schedule: Option<u64>) -> String {
-    let mut words = match every_schedule {
-        Some(executions) => format!("every schedule up to equivalence ({executions} executions)"),
-        None => format!("{} schedules, a sample", found.schedules),
+    let mut words = match (every_schedule, within(found)) {
+        (Some(executions), _) => {
+            format!("every schedule up to equivalence ({executions} executions)")
+        }
+        (None, Some(coverage)) => coverage.to_string(),
+        (None, None) => format!("{} schedules, a sample", found.schedules),
     };
-    if let (None, Some(coverage)) = (every_schedule, found.coverage) {
+    if let (None, Some(coverage)) = (every_schedule, found.coverage)
+        && within(found).is_none()
+    {
         words += &format!("; the exhaustive search: {coverage}");
     }
     if found.given_up > 0 {
