@@ -3,7 +3,6 @@
 use crate::options::{BoundOptions, RuleOptions, bad_input};
 use crate::output::{self, complain};
 use crate::{files, progress, save};
-use ksplat_harness::check::verdict::within;
 use ksplat_harness::check::{Bounds, Case, CaseResult, cases};
 use ksplat_harness::confirm::{Decided, Decision};
 use ksplat_harness::finding::state_signature;
@@ -271,7 +270,7 @@ fn tried(result: &CaseResult) -> String {
     if result.judgement.every_schedule.is_some() {
         return " all".to_owned();
     }
-    let bound = within(&result.search).and_then(|c| c.preemptions);
+    let bound = result.search.within.and_then(|c| c.preemptions);
     bound.map_or_else(String::new, |n| format!(" <={n}"))
 }
 
@@ -297,7 +296,11 @@ fn because(result: &CaseResult) -> Vec<String> {
         ));
     }
     if let (None, Some(coverage)) = (j.every_schedule, result.search.coverage) {
-        out.push(format!("exhaustive search: {coverage}"));
+        let bound = result.search.within;
+        if bound != Some(coverage) {
+            out.push(format!("exhaustive search: {coverage}"));
+        }
+        out.extend(bound.map(|c| c.to_string()));
     }
     let confirmed = |d: &Decided| matches!(d.decision, Decision::Confirmed(_));
     if result.search.stops() && !j.reports.is_empty() && !j.reports.iter().any(confirmed) {

@@ -3,7 +3,7 @@
 
 use super::case::CaseResult;
 use super::probe::with;
-use super::verdict::{Opened, least, missing_edges, prerequisites, reporting_annotations, within};
+use super::verdict::{Opened, least, missing_edges, prerequisites, reporting_annotations};
 use crate::confirm::Decision;
 use crate::finding::Signature;
 use crate::minimise::{self, Options, minimise};
@@ -98,8 +98,8 @@ fn claim(result: &CaseResult) -> String {
     out.push_str(&paragraph(sentence));
     out.push_str(&paragraph(&format!("Tried: {}.", j.bounds)));
     if j.every_schedule.is_none() && !result.search.stops() {
-        out.push_str(&paragraph(match within(&result.search) {
-            Some(_) => "Nothing is said about schedules with more preemptions.",
+        out.push_str(&paragraph(match result.search.within {
+            Some(_) => "That is no proof about schedules with more preemptions.",
             None => "That is a sample and no proof that nothing else can happen.",
         }));
     }

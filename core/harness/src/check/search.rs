@@ -69,6 +69,8 @@ pub struct Search {
     pub exhaustive: bool,
     /// What a reduced exhaustive search covered, if that was what decided.
     pub coverage: Option<Coverage>,
+    /// All schedules with at most so many preemptions were tried.
+    pub within: Option<Coverage>,
     /// Executions given up at the step limit: they say nothing.
     pub given_up: u64,
     /// Visible operations of the longest execution.
@@ -179,10 +181,11 @@ fn deterministic(
         StrategySpec::Bounded { preemptions } => {
             let mut bounded = Bounded::new(machine, preemptions);
             executions(litmus, bounds, &mut bounded, out, done, late);
+            let coverage = bounded.coverage();
             // Where the bound kept nothing from being tried, it is none.
-            out.exhaustive =
-                bounded.coverage().complete && bounded.coverage().preemptions.is_none();
-            out.coverage = Some(bounded.coverage());
+            out.exhaustive = coverage.complete && coverage.preemptions.is_none();
+            out.within = Some(coverage).filter(Coverage::is_within);
+            out.coverage = Some(coverage);
         }
         _ => {
             let mut strategy = bounds.strategy.build(machine, bounds.seed);

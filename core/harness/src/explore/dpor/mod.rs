@@ -105,6 +105,12 @@ pub struct Coverage {
 }
 
 impl Coverage {
+    /// Whether all schedules with so many preemptions were seen, up to equivalence.
+    #[must_use]
+    pub const fn is_within(&self) -> bool {
+        self.complete && self.cut == 0 && self.preemptions.is_some()
+    }
+
     /// Whether all schedules were seen, up to equivalence and without a bound.
     #[must_use]
     pub const fn is_all(&self) -> bool {
