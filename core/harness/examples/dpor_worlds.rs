@@ -3,11 +3,13 @@
 #[path = "../tests/common/dpor_worlds.rs"]
 mod dpor_worlds;
 
-use dpor_worlds::{compare, compare_bounded, plain, wide};
+use dpor_worlds::{compare, compare_bounded, compare_promised, plain, wide};
 
 fn main() {
     compare(plain, 300..3_000, 10_000);
     compare(wide, 400..4_000, 10_000);
     compare_bounded(plain, 300..1_500, 10_000);
     compare_bounded(wide, 400..2_000, 10_000);
+    compare_promised(plain, 400..6_000, 10_000);
+    compare_promised(wide, 400..3_000, 10_000);
 }

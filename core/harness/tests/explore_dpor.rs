@@ -4,7 +4,7 @@
 #[path = "common/dpor_worlds.rs"]
 mod dpor_worlds;
 
-use dpor_worlds::{compare, compare_bounded, plain, wide};
+use dpor_worlds::{compare, compare_bounded, compare_promised, plain, wide};
 
 #[test]
 fn nothing_is_lost() {
@@ -20,4 +20,10 @@ fn nothing_is_lost_with_priorities_and_every_kind_of_lock() {
 fn nothing_is_lost_within_a_bound_of_preemptions() {
     compare_bounded(plain, 0..120, 3_000);
     compare_bounded(wide, 0..150, 3_000);
+}
+
+#[test]
+fn nothing_is_lost_where_unlocks_are_not_decided() {
+    compare_promised(plain, 0..300, 3_000);
+    compare_promised(wide, 0..200, 3_000);
 }

@@ -207,7 +207,7 @@ pub fn compare(plan: fn(u64) -> Plan, seeds: std::ops::Range<u64>, limit: u64) {
     let mut det = Deterministic::new();
     let mut totals = Totals::default();
     for seed in seeds {
-        let (m, w) = build(plan(seed));
+        let (m, w) = build(plan(seed), false);
         let all = search(&m, &w, &mut det, &mut Exhaustive::new(), limit);
         if !all.2 {
             continue;
@@ -231,7 +231,7 @@ pub fn compare_bounded(plan: fn(u64) -> Plan, seeds: std::ops::Range<u64>, limit
     let mut totals = Totals::default();
     let mut unbounded = 0;
     for seed in seeds {
-        let (m, w) = build(plan(seed));
+        let (m, w) = build(plan(seed), false);
         for bound in 0..4 {
             let all = search(&m, &w, &mut det, &mut Brute::new(bound), limit);
             if !all.2 {
@@ -261,4 +261,48 @@ pub fn compare_bounded(plan: fn(u64) -> Plan, seeds: std::ops::Range<u64>, limit
     println!("{unbounded} worlds within their bound");
     totals.judge("bounded");
     assert!(unbounded > 3);
+}
+
+/// Brute force that decides before every unlock against the searches that do not where nobody sees the lock held.
+pub fn compare_promised(plan: fn(u64) -> Plan, seeds: std::ops::Range<u64>, limit: u64) {
+    let mut det = Deterministic::new();
+    let (mut totals, mut fewer) = (Totals::default(), 0);
+    for seed in seeds {
+        let alone = || {
+            let mut plan = plan(seed);
+            let tasks = plan.irq.take().unwrap_or(plan.bodies.len());
+            plan.bodies.truncate(tasks);
+            plan.cpus = (0..tasks as u8).collect();
+            plan
+        };
+        let (m, w) = build(alone(), false);
+        let all = search(&m, &w, &mut det, &mut Exhaustive::new(), limit);
+        let few = search(&m, &w, &mut det, &mut Brute::new(1), limit);
+        let (m, w) = build(alone(), true);
+        if few.2 {
+            let mut bounded = Bounded::new(&m, 1);
+            let reduced = search(&m, &w, &mut det, &mut bounded, limit.max(4 * few.1));
+            assert!(bounded.coverage().complete, "seed {seed}");
+            totals.look(seed, 1, &w, &few, &reduced);
+        }
+        if !all.2 {
+            continue;
+        }
+        let brute = search(&m, &w, &mut det, &mut Exhaustive::new(), limit);
+        assert!(
+            brute.2 && brute.1 <= all.1,
+            "seed {seed}: {} of {}",
+            brute.1,
+            all.1
+        );
+        let mut dpor = Dpor::new(&m);
+        let reduced = search(&m, &w, &mut det, &mut dpor, 4 * limit);
+        assert!(reduced.2 && dpor.coverage().is_all(), "seed {seed}");
+        totals.look(seed, u32::MAX, &w, &all, &brute);
+        totals.look(seed, u32::MAX, &w, &all, &reduced);
+        fewer += u32::from(brute.1 < all.1);
+    }
+    println!("{fewer} worlds with fewer schedules");
+    totals.judge("unlocks that are not decided");
+    assert!(fewer > 20);
 }

@@ -6,7 +6,7 @@ mod compare;
 #[path = "dpor_plans.rs"]
 mod plans;
 
-pub use compare::{compare, compare_bounded};
+pub use compare::{compare, compare_bounded, compare_promised};
 pub use plans::{plain, wide};
 
 use ksplat_kernel::rt::{
@@ -258,7 +258,25 @@ impl World for Random {
     }
 }
 
-fn build(plan: Plan) -> (Machine, Random) {
+/// Whether a body tries this lock.
+fn tries(body: &[Stmt], lock: usize) -> bool {
+    body.iter().any(|stmt| match stmt {
+        Stmt::Tried(l, body) | Stmt::TriedShared(l, body) => *l == lock || tries(body, lock),
+        Stmt::Lowered(_, writes, reads) => tries(writes, lock) || tries(reads, lock),
+        Stmt::Locked(_, _, body)
+        | Stmt::Shared(_, body)
+        | Stmt::Atomic(body)
+        | Stmt::IrqOff(body)
+        | Stmt::BhOff(body)
+        | Stmt::SeqWrite(body)
+        | Stmt::Srcu(body)
+        | Stmt::Rcu(body) => tries(body, lock),
+        _ => false,
+    })
+}
+
+/// `promised`: the machine is told which locks nobody tries.
+fn build(plan: Plan, promised: bool) -> (Machine, Random) {
     let spec = |i: usize| EntitySpec {
         name: format!("E{i}"),
         cpu: CpuId(plan.cpus[i]),
@@ -274,7 +292,7 @@ fn build(plan: Plan) -> (Machine, Random) {
     };
     let n = plan.bodies.len();
     let mut m = Machine::new(&MachineSpec {
-        cpus: 2,
+        cpus: 3,
         entities: (0..n).map(spec).collect(),
         rules: Rules {
             lockdep: false,
@@ -284,12 +302,14 @@ fn build(plan: Plan) -> (Machine, Random) {
         max_steps: 500,
     });
     let everybody = (1 << n) - 1;
-    let locks = plan
-        .kinds
-        .iter()
-        .enumerate()
-        .map(|(i, &kind)| Lock::new(&mut m, kind, format!("L{i}"), None))
-        .collect();
+    let lock = |(i, &kind)| {
+        let lock = Lock::new(&mut m, kind, format!("L{i}"), None);
+        if promised && !plan.bodies.iter().any(|body| tries(body, i)) {
+            lock.never_tried(&mut m);
+        }
+        lock
+    };
+    let locks = plan.kinds.iter().enumerate().map(lock).collect();
     let completions = (0..2)
         .map(|i| Completion::new(&mut m, &format!("C{i}"), everybody))
         .collect();

@@ -124,7 +124,8 @@ impl fmt::Display for Coverage {
         let which = match self.preemptions {
             None => "all schedules up to equivalence".to_owned(),
             Some(bound) => {
-                format!("all schedules with at most {bound} preemptions, up to equivalence")
+                let s = if bound == 1 { "" } else { "s" };
+                format!("all schedules with at most {bound} preemption{s}, up to equivalence")
             }
         };
         if self.complete && self.cut == 0 {
