@@ -6,6 +6,7 @@ use crate::{files, progress, save};
 use ksplat_harness::check::{Bounds, Case, CaseResult, cases};
 use ksplat_harness::confirm::{Decided, Decision};
 use ksplat_harness::finding::state_signature;
+use ksplat_harness::program::expect::Verdict;
 use ksplat_harness::program::word::Word as _;
 use ksplat_harness::program::{Program, RulesText};
 use ksplat_harness::{run, story};
@@ -294,6 +295,10 @@ fn because(result: &CaseResult) -> Vec<String> {
             g.stop,
             g.schedules
         ));
+    }
+    if let (Verdict::FalsePositive, Some(executions)) = (j.verdict, j.every_schedule) {
+        let executions = output::count(executions as usize, "execution");
+        out.push(format!("all schedules up to equivalence, in {executions}"));
     }
     if let (None, Some(coverage)) = (j.every_schedule, result.search.coverage) {
         let bound = result.search.within;

@@ -349,7 +349,7 @@ fn library(dir: &Path, tally: &mut Tally) {
         for case in cases(&program, None) {
             let rules = machine_rules(&laid_over(&program.rules, &case.under));
             if let Ok(litmus) = Litmus::new(&program, &rules) {
-                tally.explore(&litmus, 60, &name);
+                tally.explore(&litmus, 30, &name);
             }
         }
     }
@@ -366,11 +366,11 @@ fn a_mended_log_is_rejected() {
         tally.explore(&litmus, 60, text);
     }
     let mut rng = Rng::new(11);
-    for n in 0..1_000 {
+    for n in 0..600 {
         let bytes: Vec<u8> = (0..600).map(|_| rng.below(256) as u8).collect();
         let program = Input::random(&bytes).program;
         if let Ok(litmus) = Litmus::new(&program, &machine_rules(&program.rules)) {
-            tally.explore(&litmus, 20, &format!("random program {n}"));
+            tally.explore(&litmus, 12, &format!("random program {n}"));
         }
     }
     println!("{:#?}", tally.mended);
