@@ -63,6 +63,14 @@ const RARE: &[&str] = &[
      task t on cpu0 { rcu_read_unlock }
      task u on cpu1 { rcu_read_lock }
     ",
+    "splat bottom-halves-irqs-off
+     task t on cpu0 {
+         local_bh_disable
+         local_irq_disable
+         local_bh_enable
+         local_irq_enable
+     }
+    ",
     "splat downgrade
      rwsem s
      task t on cpu0 { downgrade s }
