@@ -8,7 +8,7 @@ pub use blind::{Edge, MissingEdge, missing_edges, reporting_annotations};
 pub use least::{Least, Need, least};
 pub use prerequisites::{Prerequisite, prerequisites};
 
-use super::probe::{bounded, changing, exhaust, guards_off, probe, with};
+use super::probe::{EXHAUSTIVE, bounded, changing, exhaust, guards_off, probe, with};
 use super::search::{Bounds, Runtime, Search, search};
 use crate::confirm::{self, Decided, Decision};
 use crate::explore::StrategySpec;
@@ -162,14 +162,16 @@ fn every_schedule(litmus: &Litmus, bounds: &Bounds, found: &mut Search) -> Optio
         // What was asked for is an answer within this bound.
         return None;
     }
-    let mut all = exhaust(litmus, bounds);
-    let mut every = all.is_all().then_some(all.schedules);
-    found.coverage = all.coverage;
-    add(litmus, found, &mut all);
-    if every.is_none() {
-        every = within(litmus, bounds, found);
+    let tried = found.coverage.map_or(0, |c| c.executions);
+    if tried < EXHAUSTIVE {
+        let mut all = exhaust(litmus, bounds);
+        found.coverage = all.coverage;
+        add(litmus, found, &mut all);
+        if all.is_all() {
+            return Some(all.schedules);
+        }
     }
-    every
+    within(litmus, bounds, found)
 }
 
 /// Where there are too many schedules: all with at most so many preemptions, for the largest such number that can be done.
