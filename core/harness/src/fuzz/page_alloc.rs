@@ -127,10 +127,14 @@ impl PageAlloc {
 impl PageAlloc {
     /// What the last input did, as numbers below [`PageAlloc::FEATURES`]: an operation of an order, and into how many
     /// pieces the free memory was broken then.
-    pub fn features(&mut self, visit: impl FnMut(usize)) {
+    pub fn features(&mut self, mut visit: impl FnMut(usize)) {
         let seen = self.task.state.get_mut().seen;
-        let has = |n: &usize| seen[n / 64] >> (n % 64) & 1 != 0;
-        (0..FEATURES).filter(has).for_each(visit);
+        for (n, mut word) in seen.into_iter().enumerate() {
+            while word != 0 {
+                visit(64 * n + word.trailing_zeros() as usize);
+                word &= word - 1;
+            }
+        }
     }
 
     /// Number of features.
@@ -175,9 +179,7 @@ impl Task {
             .alloc_pages(&NoCallbacks, gfp, order, Pressure::None);
         let Some(page) = page else {
             state.saw(Did::Fail, order);
-            let fits = (0..FRAMES)
-                .step_by(1 << order)
-                .any(|at| state.taken & block(at, order) == 0);
+            let fits = fits(state.taken, order);
             let min = self.mm.zones()[0].watermarks().min;
             let low = state.free() < min + (1 << order) + 1;
             return if fits && !low {
@@ -233,6 +235,21 @@ impl State {
     }
 }
 
+/// Whether a block of this order could be had: so many frames in a row, at a multiple of their number, none of them taken.
+fn fits(taken: u64, order: u8) -> bool {
+    // Each step folds the upper half of the blocks into the lower one.
+    let any = (0..order).fold(taken, |any, o| any | any >> (1 << o));
+    !any & multiples(order) != 0
+}
+
+/// A bit at every multiple of 2^order.
+fn multiples(order: u8) -> u64 {
+    match 1_u32 << order {
+        64.. => 1,
+        frames => u64::MAX / ((1 << frames) - 1),
+    }
+}
+
 /// The frames of a block.
 fn block(at: u32, order: u8) -> u64 {
     let frames = 1_u32 << order;
@@ -277,6 +294,25 @@ mod tests {
         assert_ne!(features(&[0]), features(&[1]));
         assert_eq!(features(&[0]), features(&[0, 128]));
         assert!(features(&[0, 0, 0, 0, 129, 128]).len() > 2);
+    }
+
+    #[test]
+    fn a_block_fits_where_a_walk_over_the_frames_finds_it() {
+        let mut rng = Rng::new(2);
+        for round in 0..20_000 {
+            // From sparse to dense.
+            let taken = (0..round % 12).fold(rng.next(), |taken, n| match n % 4 {
+                3 => taken | rng.next(),
+                _ => taken & rng.next(),
+            });
+            for order in 0..ORDERS {
+                let walk = (0..FRAMES)
+                    .step_by(1 << order)
+                    .any(|at| taken & block(at, order) == 0);
+                assert_eq!(fits(taken, order), walk, "order {order} in {taken:064b}");
+            }
+        }
+        assert!(!fits(u64::MAX, 0) && fits(u64::MAX - 1, 0) && fits(0, 6));
     }
 
     #[test]
