@@ -171,10 +171,14 @@ pub(crate) fn is_held(e: &Entity, map: Map) -> bool {
     matches!(held, Ok(HeldState::Held))
 }
 
+#[inline]
 pub(crate) fn hardirqs_off(e: &Entity) {
-    state(e).hardirqs_off();
+    if on(e) {
+        state(e).hardirqs_off();
+    }
 }
 
+#[inline]
 pub(crate) fn hardirqs_on(e: &Entity) {
     if on(e) {
         told(e, e.machine().lockdep().hardirqs_on(state(e), e.site()));
