@@ -194,11 +194,15 @@ pub(crate) fn is_held(e: &Entity, map: Map) -> bool {
     matches!(held, Ok(HeldState::Held))
 }
 
+#[inline]
 pub(crate) fn hardirqs_off(e: &Entity) {
     context(e, MapContext::HardirqsOff);
-    state(e).hardirqs_off();
+    if on(e) {
+        state(e).hardirqs_off();
+    }
 }
 
+#[inline]
 pub(crate) fn hardirqs_on(e: &Entity) {
     if on(e) {
         context(e, MapContext::HardirqsOn);

@@ -187,6 +187,8 @@ pub struct Mm {
     unsubmitted: Unsubmitted,
     /// How deep each entity is in reclaim.
     depth: [AtomicU8; MAX_ENTITIES],
+    /// Number of entities of the machine.
+    entities: usize,
     differences: AtomicU32,
     bounds: Bounds,
 }
@@ -287,6 +289,7 @@ impl Mm {
             notifiers: Notifiers::new(m, &spec.address_spaces, lru_pages as usize),
             unsubmitted: Unsubmitted::new(),
             depth: [const { AtomicU8::new(0) }; MAX_ENTITIES],
+            entities: m.entities().len(),
             differences: AtomicU32::new(0),
             bounds: spec.bounds,
         };
@@ -310,11 +313,12 @@ impl Mm {
             d.reset();
         }
         self.oom.reset();
-        self.depth.iter().for_each(|d| d.store(0, Relaxed));
+        let depth = &self.depth[..self.entities];
+        depth.iter().for_each(|d| d.store(0, Relaxed));
         self.differences.store(0, Relaxed);
         self.mempools.iter().for_each(Mempool::reset);
         self.notifiers.reset();
-        self.unsubmitted.reset();
+        self.unsubmitted.reset(self.entities);
         self.boot();
     }
 

@@ -19,8 +19,9 @@ impl Unsubmitted {
         Self([const { AtomicU16::new(0) }; MAX_ENTITIES])
     }
 
-    pub(crate) fn reset(&self) {
-        self.0.iter().for_each(|n| n.store(0, Relaxed));
+    pub(crate) fn reset(&self, entities: usize) {
+        let used = &self.0[..entities];
+        used.iter().for_each(|n| n.store(0, Relaxed));
     }
 }
 

@@ -279,6 +279,9 @@ impl Machine {
         // Into a string this never fails.
         let _ = write!(text, "{name}");
         self.resources.push(Resource::new(kind, text, tag));
+        if kind == ResKind::PiLock {
+            self.sim.inherits.set(true);
+        }
         ResId(id)
     }
 
