@@ -54,6 +54,7 @@ pub use pf::{
     Pf, Scope, memalloc_nofs_save, memalloc_noio_save, memalloc_noreclaim_save, memalloc_pin_save,
 };
 pub use shrinker::ShrinkerSpec;
+pub use vmscan::MAX_RECLAIM_DEPTH;
 pub use watermark::Watermarks;
 pub use zone::{Zone, ZoneKind, ZoneSpec};
 
@@ -283,7 +284,7 @@ impl Mm {
             memory: m.add_resource(ResKind::Memory, "free memory"),
             stack: m.add_resource(ResKind::State, "stack space"),
             page_locks: page_locks(m, &names),
-            page_writeback: page_writeback::resources(m, &names),
+            page_writeback: page_writeback::resources(m, &names, &spec.lru),
             mempools: spec.mempools.iter().map(|p| Mempool::new(m, p)).collect(),
             notifiers: Notifiers::new(m, &spec.address_spaces, lru_pages as usize),
             unsubmitted: Unsubmitted::new(),

@@ -120,7 +120,7 @@ impl Entity {
     #[cold]
     fn irqs_on_under_lock(&self, lock: ResId) {
         let m = self.machine();
-        m.state_break("irqs-on-under-irq-lock", || {
+        m.state_break_of("irqs-on-under-irq-lock", lock, || {
             format!(
                 "{} enables interrupts while it holds {}, which it took with interrupts off",
                 self.name,
