@@ -63,16 +63,21 @@ fn setting(text: &str) -> Result<Setting, String> {
             )
         });
     }
-    Setting::switch(name, value).ok_or_else(|| match SWITCHES.iter().find(|s| s.name == name) {
-        Some(s) => format!("--set {text}: {name} is one of {}", s.values.join(", ")),
-        None => {
-            let names: Vec<&str> = SWITCHES.iter().map(|s| s.name).collect();
-            format!(
-                "--set {text}: no such switch; there are {}",
-                names.join(", ")
-            )
-        }
-    })
+    Setting::switch(name, value).ok_or_else(|| not_a_switch(text, name))
+}
+
+fn not_a_switch(text: &str, name: &str) -> String {
+    if let Some(s) = SWITCHES.iter().find(|s| s.name == name) {
+        return format!("--set {text}: {name} is one of {}", s.values.join(", "));
+    }
+    if GUARDS.iter().any(|(guard, _)| *guard == name) {
+        return format!("--set {text}: {name} is a guard: --set guard:{text}");
+    }
+    let names: Vec<&str> = SWITCHES.iter().map(|s| s.name).collect();
+    format!(
+        "--set {text}: no such switch; there are {}, and guards, such as guard:may_enter_fs=off",
+        names.join(", ")
+    )
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]

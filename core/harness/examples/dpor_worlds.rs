@@ -5,4 +5,5 @@ mod dpor_worlds;
 
 fn main() {
     dpor_worlds::compare(300..3_000, 10_000);
+    dpor_worlds::compare_promised(400..6_000, 10_000);
 }

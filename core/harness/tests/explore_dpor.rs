@@ -8,3 +8,8 @@ mod dpor_worlds;
 fn nothing_is_lost() {
     dpor_worlds::compare(0..300, 3_000);
 }
+
+#[test]
+fn nothing_is_lost_where_unlocks_are_not_decided() {
+    dpor_worlds::compare_promised(0..400, 3_000);
+}

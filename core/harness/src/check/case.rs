@@ -182,7 +182,8 @@ fn state_differs(expected: &StateExpect, found: &Search) -> Option<String> {
             .next()
             .map(|k| format!("no broken state expected, {k} found")),
         StateExpect::Broken(name) => {
-            let name = name.to_string();
+            // Tables print dashes.
+            let name = name.to_string().replace('-', "_");
             (!kinds.any(|k| k == name)).then(|| format!("broken state {name} expected, not found"))
         }
     }

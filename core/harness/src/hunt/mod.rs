@@ -95,13 +95,12 @@ const ILL_FORMED: [&str; 10] = [
     "sleep-in-atomic",
 ];
 
-/// Whether a program turns interrupts on whatever they were before, as reclaim does too: it breaks its own sections.
+/// Whether a program turns interrupts on whatever they were before: it breaks its own sections.
 fn enables_interrupts(program: &Program) -> bool {
     let mut found = false;
     for (_, _, _, body) in program.bodies() {
         body.block.walk(&mut |stmt| {
             found |= match &stmt.op {
-                Op::Reclaim(..) | Op::Charge { .. } => true,
                 Op::Scope(scope, _) => *scope == Scope::IrqDisable,
                 Op::Do(what) => *what == Do::LocalIrqEnable,
                 Op::Lock(a, _) | Op::Trylock { acquire: a, .. } => a.flavour == Flavour::Irq,

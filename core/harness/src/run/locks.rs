@@ -3,7 +3,7 @@
 use super::population::Population;
 use crate::program::Program;
 use crate::program::decl::{Lock as Declared, LockKind as Kind};
-use crate::program::op::Flavour;
+use crate::program::op::{Flavour, Op};
 use ksplat_kernel::rt::{CpuId, Machine, current};
 use ksplat_kernel::sync::{Irq, Lock, LockKind, LockMap, Map, Seqlock, Srcu};
 use ksplat_lockdep::{Key, KeyInfo};
@@ -73,11 +73,30 @@ fn kind(kind: Kind) -> Option<LockKind> {
 /// Makes every lock of the program; locks of one class share a key.
 pub fn make(m: &mut Machine, program: &Program) -> Vec<Object> {
     let mut classes = BTreeMap::new();
-    program
-        .locks
-        .iter()
-        .map(|lock| make_one(m, lock, &mut classes))
-        .collect()
+    let make = |lock| make_one(m, lock, &mut classes);
+    let objects: Vec<Object> = program.locks.iter().map(make).collect();
+    let tried = tried(program);
+    for (object, tried) in objects.iter().zip(tried) {
+        if let (Object::Lock(lock), false) = (object, tried) {
+            lock.never_tried(m);
+        }
+    }
+    objects
+}
+
+/// Which locks the program tries anywhere.
+fn tried(program: &Program) -> Vec<bool> {
+    let mut tried = vec![false; program.locks.len()];
+    for (_, _, _, body) in program.bodies() {
+        body.block.walk(&mut |statement| {
+            if let Op::Trylock { acquire, .. } = &statement.op
+                && let Some(tried) = tried.get_mut(acquire.lock.lock.index())
+            {
+                *tried = true;
+            }
+        });
+    }
+    tried
 }
 
 type Classes = BTreeMap<String, Key>;

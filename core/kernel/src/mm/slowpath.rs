@@ -331,7 +331,9 @@ fn is_rt_task(e: &Entity) -> bool {
     e.prio > 0 && !e.in_hardirq()
 }
 
+/// `cond_resched()`: where sleeping is illegal it complains, whether or not it would sleep (`might_resched()`).
 fn cond_resched(e: &Entity) {
+    e.might_sleep();
     e.point(OpKind::Yield, ResId::NONE);
 }
 

@@ -138,6 +138,8 @@ impl Mm {
 
     /// `shrink_node()`: the node's LRU pages, then all shrinkers.
     pub(crate) fn shrink_node(&self, cb: &dyn Callbacks, node: &Node, sc: &mut ScanControl) {
+        // The `cond_resched()` of `shrink_node_memcgs()`.
+        current().might_sleep();
         self.shrink_lruvec(cb, node, sc);
         self.shrink_slab_for(cb, sc);
     }

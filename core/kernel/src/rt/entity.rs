@@ -125,6 +125,8 @@ pub struct Entity {
     pub(crate) starts_by_itself: bool,
     /// On a CPU with other entities: then preemption and interrupts are decisions.
     pub(crate) shares_cpu: bool,
+    /// On a CPU of its own, on a machine where nothing but tasks runs: see [`Machine::unlock_point`].
+    pub(crate) unseen: bool,
     /// Whether anybody wants to know what happens on the machine, where each event looks.
     pub(crate) watched: Cell<bool>,
     pub(crate) machine: Cell<*const Machine>,
@@ -195,6 +197,7 @@ impl Entity {
             times: spec.times,
             starts_by_itself: spec.started,
             shares_cpu,
+            unseen: false,
             watched: Cell::new(false),
             machine: Cell::new(std::ptr::null()),
             host: Cell::new(None),
@@ -230,6 +233,7 @@ impl Entity {
         self.name.clone_from(&spec.name);
         self.spec_pf = spec.pf;
         self.times = spec.times;
+        self.starts_by_itself = spec.started;
         self.shares_cpu = shares_cpu;
         self.machine.set(std::ptr::null());
         self.raisers.store(0, Relaxed);

@@ -241,6 +241,10 @@ impl Machine {
             anything: ResId::NONE,
         };
         machine.sim.prio.set(machine.ranks());
+        let only_tasks = machine.entities.iter().all(|e| e.kind == EntityKind::Task);
+        for e in &mut machine.entities {
+            e.unseen = only_tasks && !e.shares_cpu;
+        }
         machine.anything = machine.add_resource(ResKind::State, "anything to change");
         if machine.rt() {
             machine.add_bh_locks();

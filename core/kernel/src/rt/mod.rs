@@ -43,6 +43,6 @@ pub use op::{Op, OpKind};
 pub use resource::{ResKind, Resource};
 pub use set::{EntitySet, MAX_ENTITIES, members};
 pub use shuttle::{StrategyScheduler, run_in_shuttle};
-pub use strategy::{Decision, Ending, Standing, Step, Strategy, Undisturbed};
+pub use strategy::{Decision, Ending, Gave, Standing, Step, Strategy, Undisturbed};
 pub use threads::{abandon, run_on_threads};
 pub use wait::{Round, wait_for_holders};

@@ -60,6 +60,8 @@ pub struct Resource {
     /// Entities that may end a wait although they hold nothing (completions, wait queues).
     pub(crate) enders: AtomicSet,
     pub(crate) kind: ResKind,
+    /// A lock that nobody ever tries: that it is held is only seen by who waits for it.
+    pub(crate) untried: bool,
     /// What it is for feedback: see [`super::feedback::tag`].
     pub(crate) tag: u16,
     pub(crate) name: String,
@@ -75,6 +77,7 @@ impl Resource {
             queued_writers: AtomicSet::default(),
             enders: AtomicSet::default(),
             kind,
+            untried: false,
             tag,
             name,
         }

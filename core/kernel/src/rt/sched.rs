@@ -5,12 +5,12 @@
 
 use super::entity::{Entity, EntityKind, set_current};
 use super::finding::End;
-use super::ids::EntityId;
+use super::ids::{EntityId, ResId};
 use super::machine::{Machine, Runtime};
-use super::op::Op;
+use super::op::{Op, OpKind};
 use super::set::EntitySet;
 use super::sim::Made;
-use super::strategy::{Decision, Ending, Standing, Step, Strategy};
+use super::strategy::{Decision, Ending, Gave, Standing, Step, Strategy};
 
 /// Payload of the unwinding that ends an entity when its execution is over.
 pub(crate) struct TornDown;
@@ -40,6 +40,31 @@ impl Machine {
         if candidates != e.bit as u64 {
             self.decide_plainly(e, candidates);
         }
+    }
+
+    /// The point before a lock is given back. There is none where nobody could see a difference: the lock is only ever waited
+    /// for, no interrupt and no other task can come in on this CPU, and no daemon looks whether tasks are left. Who waits
+    /// cannot run before the lock is free, and what others do meanwhile they can do just as well after it (a left mover:
+    /// Lipton, CACM 1975). What the step before this did is checked here all the same.
+    #[inline(always)]
+    pub(crate) fn unlock_point(&self, e: &Entity, lock: ResId) {
+        let op = Op::new(OpKind::Unlock, lock);
+        if !(e.unseen && self.resource(lock).untried && self.simulated.get()) {
+            self.point(e, op);
+            return;
+        }
+        self.check_if_touched();
+        if !self.sim.plain.get() {
+            self.unlock_unannounced(e, op);
+        }
+    }
+
+    #[cold]
+    fn unlock_unannounced(&self, e: &Entity, op: Op) {
+        let mut gave = self.sim.gave.get();
+        gave.add(op.res);
+        self.sim.gave.set(gave);
+        super::feedback::operation(e, op);
     }
 
     #[inline]
@@ -225,6 +250,7 @@ impl Machine {
             live: sim.live.get(),
             touched: sim.touched.replace(false),
             cpu: sim.cpu_changed.replace(false),
+            gave: sim.gave.replace(Gave::NOTHING),
         }
     }
 

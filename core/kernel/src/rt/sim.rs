@@ -6,7 +6,7 @@ use super::ids::EntityId;
 use super::machine::{Machine, World};
 use super::op::Op;
 use super::set::{EntitySet, MAX_ENTITIES, SetCell};
-use super::strategy::{Decision, Standing, Strategy};
+use super::strategy::{Decision, Gave, Standing, Strategy};
 use std::cell::{Cell, UnsafeCell};
 
 /// State of a simulated execution. Only touched from the one OS thread that simulates.
@@ -32,6 +32,7 @@ pub(crate) struct Sim {
     /// What the running step did without announcing it; only kept for strategies that want steps.
     pub(crate) touched: Cell<bool>,
     pub(crate) cpu_changed: Cell<bool>,
+    pub(crate) gave: Cell<Gave>,
     world: Cell<Option<*const dyn World>>,
     /// Retry loops that wait for anything to change.
     pub(crate) retrying: Cell<EntitySet>,
@@ -123,6 +124,7 @@ impl Sim {
             pause: Cell::new(0),
             touched: Cell::new(false),
             cpu_changed: Cell::new(false),
+            gave: Cell::new(Gave::NOTHING),
             world: Cell::new(None),
             retrying: Cell::new(0),
             napping: Cell::new(0),
@@ -205,6 +207,7 @@ impl Machine {
         sim.looked.set(0);
         sim.touched.set(false);
         sim.cpu_changed.set(false);
+        sim.gave.set(Gave::NOTHING);
         sim.retrying.set(0);
         sim.napping.set(0);
         // SAFETY: no execution is running.

@@ -1,7 +1,7 @@
 //! What makes decisions.
 
 use super::finding::End;
-use super::ids::EntityId;
+use super::ids::{EntityId, ResId};
 use super::op::Op;
 use super::set::{EntitySet, members};
 
@@ -79,6 +79,59 @@ pub struct Step<'a> {
     pub picked: EntityId,
 }
 
+/// Locks that a step gave back without announcing it, because nobody can see them held but who waits for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gave {
+    locks: [ResId; 4],
+    /// There were more.
+    more: bool,
+}
+
+impl Default for Gave {
+    fn default() -> Self {
+        Self::NOTHING
+    }
+}
+
+impl Gave {
+    /// No lock.
+    pub const NOTHING: Self = Self {
+        locks: [ResId::NONE; 4],
+        more: false,
+    };
+
+    pub(crate) fn add(&mut self, lock: ResId) {
+        match self.locks.iter_mut().find(|l| **l == ResId::NONE) {
+            Some(free) => *free = lock,
+            None => self.more = true,
+        }
+    }
+
+    /// What either of two steps gave back.
+    #[must_use]
+    pub fn or(mut self, other: Self) -> Self {
+        for lock in other.locks {
+            if lock != ResId::NONE && !self.locks.contains(&lock) {
+                self.add(lock);
+            }
+        }
+        self.more |= other.more;
+        self
+    }
+
+    /// Whether this lock is known to be among them.
+    #[must_use]
+    pub fn has(&self, lock: ResId) -> bool {
+        lock != ResId::NONE && self.locks.contains(&lock)
+    }
+
+    /// Whether this lock may be among them.
+    #[must_use]
+    pub fn may_have(&self, lock: ResId) -> bool {
+        self.more || self.has(lock)
+    }
+}
+
 /// Who could get further at one moment, and what the step before it did without announcing it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
@@ -92,6 +145,8 @@ pub struct Standing {
     pub touched: bool,
     /// The step that led here changed the preemption or interrupt state of its CPU, be it for a moment.
     pub cpu: bool,
+    /// Locks that the step which led here gave back without announcing it.
+    pub gave: Gave,
 }
 
 impl Standing {
@@ -102,6 +157,7 @@ impl Standing {
         live: 0,
         touched: false,
         cpu: false,
+        gave: Gave::NOTHING,
     };
 }
 

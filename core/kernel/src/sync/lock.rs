@@ -3,9 +3,7 @@
 use super::word::{self, Mode};
 use crate::lockdep_events::{self as lockdep, Acquire, Map};
 use crate::rt::event::say;
-use crate::rt::{
-    Current, Entity, EventKind, IrqFlags, Machine, Op, OpKind, ResId, ResKind, current,
-};
+use crate::rt::{Current, Entity, EventKind, IrqFlags, Machine, OpKind, ResId, ResKind, current};
 use ksplat_lockdep::{Key, KeyInfo, LockType, Read, WaitType};
 use std::fmt::Display;
 
@@ -149,6 +147,18 @@ impl Lock {
         }
     }
 
+    /// Promises that nobody will try it or ask whether it is held by others: who waits for it is all who ever sees that it is.
+    /// Where a machine has tasks alone and one has its CPU to itself, giving such a lock back is no decision then.
+    /// Without effect on locks that can be taken shared: who waits for those is seen.
+    ///
+    /// # Panics
+    /// Trying the lock does, afterwards.
+    pub fn never_tried(&self, m: &mut Machine) {
+        if !self.kind.shared() && !self.is_only_preemption {
+            m.resources[self.res.index()].untried = true;
+        }
+    }
+
     /// What waits for it go through.
     #[must_use]
     pub const fn res(&self) -> ResId {
@@ -284,6 +294,8 @@ impl Lock {
     #[inline]
     fn try_acquire(&self, mode: Mode, how: How) -> Option<IrqFlags> {
         let e = current();
+        let promised = e.machine().resource(self.res).untried;
+        assert!(!promised, "a lock is tried that was promised never to be");
         let before = e.standing();
         let flags = self.keep_cpu(&e, how.irq);
         let got = if self.is_only_preemption {
@@ -343,7 +355,7 @@ impl Lock {
     fn release(&self, mode: Mode, irq: Irq, flags: IrqFlags) {
         let e = current();
         let m = e.machine();
-        m.point(&e, Op::new(OpKind::Unlock, self.res));
+        m.unlock_point(&e, self.res);
         if e.watched.get() {
             self.tell_unlock(&e);
         }

@@ -5,7 +5,8 @@
 //! taken for dependent.
 
 use ksplat_kernel::rt::{
-    EntityId, EntityKind, EntitySet, MAX_ENTITIES, Machine, Op, OpKind, ResId, ResKind, Standing,
+    EntityId, EntityKind, EntitySet, Gave, MAX_ENTITIES, Machine, Op, OpKind, ResId, ResKind,
+    Standing,
 };
 
 /// What a step touched.
@@ -22,6 +23,8 @@ pub(super) struct Foot {
     pub(super) touched: bool,
     /// The preemption or interrupt state of the CPU changed, be it for a moment.
     pub(super) cpu: bool,
+    /// Locks that it gave back without announcing it.
+    pub(super) gave: Gave,
     /// State that nobody announced may have been touched.
     pub(super) any: bool,
 }
@@ -35,6 +38,7 @@ impl Foot {
             changed: 0,
             touched: false,
             cpu: false,
+            gave: Gave::NOTHING,
             any: false,
         }
     }
@@ -48,6 +52,7 @@ impl Foot {
             changed: changed & !entity.bit(),
             touched: to.touched,
             cpu: to.cpu,
+            gave: to.gave,
             any: false,
         }
     }
@@ -58,6 +63,7 @@ impl Foot {
             changed: self.changed | other.changed,
             touched: self.touched || other.touched,
             cpu: self.cpu || other.cpu,
+            gave: self.gave.or(other.gave),
             any: self.any || other.any || self.arrives != other.arrives,
             ..self
         }
@@ -68,12 +74,18 @@ impl Foot {
         self.changed & entity.bit() != 0
     }
 
+    /// Whether it may have given back, unannounced, what an operation takes.
+    fn gives_for(&self, op: Op) -> bool {
+        op.kind == OpKind::Lock && self.gave.may_have(op.res)
+    }
+
     /// Touches nothing shared at all.
-    const fn is_local(&self) -> bool {
+    fn is_local(&self) -> bool {
         matches!(self.op.kind, OpKind::Start | OpKind::Yield)
             && self.changed == 0
             && !self.touched
             && !self.cpu
+            && self.gave == Gave::NOTHING
     }
 }
 
@@ -181,7 +193,7 @@ impl Dependence {
         if (open(a) && !b.is_local()) || (open(b) && !a.is_local()) {
             return true;
         }
-        if a.op.conflicts(b.op) {
+        if a.op.conflicts(b.op) || a.gives_for(b.op) || b.gives_for(a.op) {
             return true;
         }
         let (a_arrives, b_arrives) = (self.arrival(a.arrives), self.arrival(b.arrives));

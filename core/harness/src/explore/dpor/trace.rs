@@ -156,8 +156,12 @@ impl Trace {
             return false;
         }
         let takes = matches!(foot.op.kind, OpKind::Lock | OpKind::Read);
-        let frees = e.foot.op.kind == OpKind::Unlock && e.foot.op.res == foot.op.res;
-        !(takes && frees && self.held_exclusively(i))
+        let same = e.foot.op.res == foot.op.res;
+        if takes && same && e.foot.op.kind == OpKind::Unlock {
+            return !self.held_exclusively(i);
+        }
+        // A step that both takes a lock and gives it back unannounced can come after as well as before.
+        same || !takes || !e.foot.gave.has(foot.op.res)
     }
 
     /// Whether the lock that event `i` releases was taken exclusively by what took it, and nothing else since.

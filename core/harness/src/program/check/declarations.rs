@@ -182,7 +182,11 @@ fn cpu(program: &Program, cpu: u8, at: At) -> Checked {
         return Ok(());
     }
     let message = format!("the machine has no cpu{cpu}");
-    Err(Problem::new(at, message, cpu_label(program.machine.cpus)))
+    let more = u64::from(cpu) + 1;
+    let help =
+        (more <= limits::CPUS).then(|| format!("for more CPUs: `machine {{ cpus = {more} }}`"));
+    let problem = Problem::new(at, message, cpu_label(program.machine.cpus));
+    Err(problem.with_help(help))
 }
 
 fn lock(program: &Program, lock: &Lock) -> Checked {
