@@ -168,8 +168,8 @@ impl Profile {
         drawn.copied()
     }
 
-    /// Selects an object, and with it some of those that are accessed at most half as often, each as likely as not
-    /// while together they are not accessed more often than it.
+    /// Selects an object, and with it some of those that are accessed at most half as often: the likelier the more
+    /// often they are, as long as they together are not accessed more often than it.
     fn select(&self, rng: &mut Rng, selected: &mut Vec<bool>) {
         selected.clear();
         selected.resize(self.counts.len(), false);
@@ -181,7 +181,7 @@ impl Profile {
         let from = rng.below(n as u32) as usize;
         let mut room = weight;
         for &(object, theirs) in self.weights.iter().cycle().skip(from).take(n) {
-            if theirs <= room.min(weight / 2) && rng.below(2) == 0 {
+            if theirs <= room.min(weight / 2) && rng.next() % weight < 2 * theirs {
                 selected[object] = true;
                 room -= theirs;
             }
@@ -376,5 +376,49 @@ impl Strategy for Surw {
 
     fn wants_steps(&self) -> bool {
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn little_used_objects_come_along_by_their_weight() {
+        let profile = Profile {
+            counts: vec![[0; MAX_ENTITIES]; 5],
+            weights: vec![(0, 30), (1, 10), (2, 16), (3, 15), (4, 3)],
+            ..Profile::default()
+        };
+        let weight = |object: usize| profile.weights[object].1;
+        let (mut rng, mut selected, mut seen) = (Rng::new(1), Vec::new(), [0_u32; 5]);
+        let mut firsts = 0;
+        for _ in 0..74_000 {
+            profile.select(&mut rng, &mut selected);
+            let set: Vec<usize> = (0..5).filter(|&object| selected[object]).collect();
+            let most = set.iter().copied().max_by_key(|&object| weight(object));
+            let first = most.expect("an object");
+            let along = set.iter().filter(|&&object| object != first);
+            let weights: Vec<u64> = along.map(|&object| weight(object)).collect();
+            assert!(weights.iter().all(|w| 2 * w <= weight(first)), "{set:?}");
+            assert!(weights.iter().sum::<u64>() <= weight(first), "{set:?}");
+            if first == 0 {
+                firsts += 1;
+                set.iter().for_each(|&object| seen[object] += 1);
+            }
+        }
+        // 30 of 74 draws; 10 of 15, never, always, 3 of 15.
+        assert!((29_000..31_000).contains(&firsts), "{firsts}");
+        let share = seen.map(|n| f64::from(n) / f64::from(firsts));
+        assert_eq!((share[2], share[3]), (0.0, 1.0));
+        assert!((share[1] - 2.0 / 3.0).abs() < 0.02, "{share:?}");
+        assert!((share[4] - 0.2).abs() < 0.02, "{share:?}");
+    }
+
+    #[test]
+    fn without_shared_objects_nothing_is_selected() {
+        let (mut rng, mut selected) = (Rng::new(1), vec![true]);
+        Profile::default().select(&mut rng, &mut selected);
+        assert!(selected.is_empty());
     }
 }
