@@ -13,6 +13,11 @@ built=$target_directory/$ARCHITECTURE-unknown-linux-gnu/release
 for target in $(cargo fuzz list | grep -v '^canary$'); do
     cp "$built/$target" "$OUT/"
     zip -q -j -r "$OUT/${target}_seed_corpus.zip" "corpus/fuzz/$target"
+    # As ci/fuzz-target has it.
     cp ci/oss-fuzz/libfuzzer.options "$OUT/$target.options"
+    case $target in
+        program | program_shuttle | schedule) echo "use_counters = 0" >> "$OUT/$target.options" ;;
+        page_alloc) sed -i 's/^max_len = .*/max_len = 64/' "$OUT/$target.options" ;;
+    esac
 done
 ci/oss-fuzz/dictionary > "$OUT/text.dict"

@@ -4,11 +4,16 @@
 //! put, one input a class, instead of crashing. `KSPLAT_CLASS`: only this class of finding is a crash.
 #![no_main]
 
-use ksplat_fuzz::check;
+use ksplat_fuzz::{Counters, check};
 use ksplat_harness::fuzz::{Input, crossover, mutate};
+use ksplat_kernel::rt::FEATURES;
 use libfuzzer_sys::{Corpus, fuzz_crossover, fuzz_mutator, fuzz_target, fuzzer_mutate};
 
-fuzz_target!(init: ksplat_fuzz::init(|bytes| Input::decode(bytes).ok()), |input: Input| -> Corpus { check(&input) });
+#[used]
+#[unsafe(link_section = "__libfuzzer_extra_counters")]
+static COUNTERS: Counters<FEATURES> = Counters::new();
+
+fuzz_target!(init: ksplat_fuzz::init(|bytes| Input::decode(bytes).ok()), |input: Input| -> Corpus { check(&input, &COUNTERS) });
 
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
     mutate(data, size, max_size, seed, &mut fuzzer_mutate)

@@ -2,16 +2,20 @@
 //! Environment as for `program`.
 #![no_main]
 
-use ksplat_fuzz::{check, judge};
+use ksplat_fuzz::{Counters, check, judge};
 use ksplat_harness::explore::Replay;
 use ksplat_harness::fuzz::{Input, crossover, mutate};
-use ksplat_kernel::rt::StrategyScheduler;
+use ksplat_kernel::rt::{FEATURES, StrategyScheduler};
 use libfuzzer_sys::{Corpus, fuzz_crossover, fuzz_mutator, fuzz_target, fuzzer_mutate};
 use shuttle::{Config, FailurePersistence, Runner};
 use std::sync::{Arc, Mutex};
 
+#[used]
+#[unsafe(link_section = "__libfuzzer_extra_counters")]
+static COUNTERS: Counters<FEATURES> = Counters::new();
+
 fuzz_target!(init: ksplat_fuzz::init(|bytes| Input::decode(bytes).ok()), |input: Input| -> Corpus {
-    let corpus = check(&input);
+    let corpus = check(&input, &COUNTERS);
     let Some(judged) = judge(|judge| judge.judge(&input)) else {
         return corpus;
     };

@@ -1,13 +1,18 @@
 //! A case of `corpus/litmus` under the decisions that the other bytes are. Environment as for `program`.
 #![no_main]
 
-use ksplat_fuzz::check;
+use ksplat_fuzz::{Counters, check};
 use ksplat_harness::fuzz::Cases;
 use ksplat_harness::program::parse;
+use ksplat_kernel::rt::FEATURES;
 use libfuzzer_sys::{Corpus, fuzz_mutator, fuzz_target};
 use std::sync::LazyLock;
 
 include!(concat!(env!("OUT_DIR"), "/litmus.rs"));
+
+#[used]
+#[unsafe(link_section = "__libfuzzer_extra_counters")]
+static COUNTERS: Counters<FEATURES> = Counters::new();
 
 static CASES: LazyLock<Cases> = LazyLock::new(|| {
     let case = |(name, text): &(&str, &str)| {
@@ -19,7 +24,7 @@ static CASES: LazyLock<Cases> = LazyLock::new(|| {
 });
 
 fuzz_target!(init: ksplat_fuzz::init(|bytes| CASES.decode(bytes).ok()), |data: &[u8]| -> Corpus {
-    CASES.decode(data).map_or(Corpus::Reject, |input| check(&input))
+    CASES.decode(data).map_or(Corpus::Reject, |input| check(&input, &COUNTERS))
 });
 
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {

@@ -42,19 +42,18 @@ impl<const N: usize> Counters<N> {
     }
 }
 
-#[used]
-#[unsafe(link_section = "__libfuzzer_extra_counters")]
-static COUNTERS: Counters<FEATURES> = Counters::new();
-
 /// Executes an input, tells libFuzzer its features, and whether the input may become part of the corpus.
+///
+/// The counters are the target's own: a static here would be in every target, and libFuzzer looks at all of it twice an
+/// execution.
 ///
 /// # Panics
 /// If the input is a crash: see [`Judge::check`].
-pub fn check(input: &Input) -> Corpus {
+pub fn check(input: &Input, counters: &Counters<FEATURES>) -> Corpus {
     judge(|judge| {
         let verdict = judge.check(input);
         for &feature in judge.features() {
-            COUNTERS.count(feature.into());
+            counters.count(feature.into());
         }
         match verdict {
             Err(why) => panic!("{}: {why}", input.program.name),

@@ -6,6 +6,7 @@ use crate::{files, progress, save};
 use ksplat_harness::check::{Bounds, Case, CaseResult, cases};
 use ksplat_harness::confirm::{Decided, Decision};
 use ksplat_harness::finding::state_signature;
+use ksplat_harness::program::expect::Verdict;
 use ksplat_harness::program::word::Word as _;
 use ksplat_harness::program::{Program, RulesText};
 use ksplat_harness::{run, story};
@@ -242,11 +243,7 @@ fn print_case(out: &mut String, json: bool, file: &str, program: &Program, resul
         state,
         result.judgement.verdict.word(),
         search.schedules,
-        if result.judgement.every_schedule.is_some() {
-            " all"
-        } else {
-            ""
-        },
+        tried(result),
     );
     for line in because(result) {
         let _ = writeln!(out, "{:<24}   {line}", "");
@@ -267,6 +264,15 @@ fn print_case(out: &mut String, json: bool, file: &str, program: &Program, resul
             );
         }
     }
+}
+
+/// What the number of schedules is of: a sample, all, or all with at most so many preemptions.
+fn tried(result: &CaseResult) -> String {
+    if result.judgement.every_schedule.is_some() {
+        return " all".to_owned();
+    }
+    let bound = result.search.within.and_then(|c| c.preemptions);
+    bound.map_or_else(String::new, |n| format!(" <={n}"))
 }
 
 /// What a verdict rests on, in a line each.
@@ -290,8 +296,16 @@ fn because(result: &CaseResult) -> Vec<String> {
             g.schedules
         ));
     }
+    if let (Verdict::FalsePositive, Some(executions)) = (j.verdict, j.every_schedule) {
+        let executions = output::count(executions as usize, "execution");
+        out.push(format!("all schedules up to equivalence, in {executions}"));
+    }
     if let (None, Some(coverage)) = (j.every_schedule, result.search.coverage) {
-        out.push(format!("exhaustive search: {coverage}"));
+        let bound = result.search.within;
+        if bound != Some(coverage) {
+            out.push(format!("exhaustive search: {coverage}"));
+        }
+        out.extend(bound.map(|c| c.to_string()));
     }
     let confirmed = |d: &Decided| matches!(d.decision, Decision::Confirmed(_));
     if result.search.stops() && !j.reports.is_empty() && !j.reports.iter().any(confirmed) {

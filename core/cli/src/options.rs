@@ -100,7 +100,8 @@ pub struct BoundOptions {
     /// Most seconds to spend, per case
     #[arg(long)]
     seconds: Option<f64>,
-    /// What decides: random, pct:3, pos, urw, surw, dpor, portfolio, …
+    /// What decides: random, pct:3, pos, urw, surw, portfolio, …; dpor: every schedule up to equivalence;
+    /// dpor:2: every schedule with at most 2 preemptions
     #[arg(long, default_value = "portfolio")]
     strategy: String,
     /// Seed of what decides: the same seed gives the same exploration

@@ -1,11 +1,14 @@
 //! Executes every input of a fuzz corpus, outside of a fuzzer.
 //!
-//! `fuzz_corpus digest DIR…` prints a digest of each input's story: equal on every build and machine.
+//! `fuzz_corpus digest DIR…` prints a digest of each input's story: equal on every build and machine. Inputs in a folder
+//! `schedule` are the target `schedule`'s, for the cases of `corpus/litmus`; all others are programs.
 //! `fuzz_corpus time DIR…` prints what each part of an execution costs, in microseconds an input.
 
 use ksplat_harness::explore::Rng;
-use ksplat_harness::fuzz::{Driven, Input, Judge, Options, STEPS, mutate, rules_under};
-use ksplat_harness::program::RulesText;
+use ksplat_harness::fuzz::{
+    Cases, Driven, Input, Judge, Options, STEPS, mutate, rules_under, seeds,
+};
+use ksplat_harness::program::{Program, RulesText};
 use ksplat_harness::rules::machine_rules;
 use ksplat_harness::run::Litmus;
 use ksplat_harness::story::recorded;
@@ -60,11 +63,26 @@ fn litmus(input: &Input) -> Option<Litmus> {
     Litmus::with_steps(&input.program, &rules, STEPS).ok()
 }
 
+/// The cases that inputs of the target `schedule` are made for.
+fn cases() -> Cases {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../corpus/litmus");
+    let all = seeds(&corpus).expect("the litmus corpus").into_iter();
+    Cases::new(all.map(|(name, input)| (name, Program::clone(&input.program))))
+        .expect("names that differ")
+}
+
 fn digests(inputs: &[(PathBuf, Vec<u8>)]) {
     let mut executor = Deterministic::new();
+    let cases = cases();
     for (path, bytes) in inputs {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let Ok(input) = Input::decode(bytes) else {
+        let folder = path.parent().and_then(Path::file_name);
+        let decoded = if folder.is_some_and(|f| f == "schedule") {
+            cases.decode(bytes).ok()
+        } else {
+            Input::decode(bytes).ok()
+        };
+        let Some(input) = decoded else {
             println!("{name} refused");
             continue;
         };

@@ -1,15 +1,29 @@
-//! The reduction against brute force: on many small random worlds no final state, stop or state break may be lost. Many
+//! The reductions against brute force: on many small random worlds no final state, stop or state break may be lost. Many
 //! more and larger ones: `cargo run --release -p ksplat-harness --example dpor_worlds`.
 
 #[path = "common/dpor_worlds.rs"]
 mod dpor_worlds;
 
+use dpor_worlds::{compare, compare_bounded, compare_promised, plain, wide};
+
 #[test]
 fn nothing_is_lost() {
-    dpor_worlds::compare(0..300, 3_000);
+    compare(plain, 0..300, 3_000);
+}
+
+#[test]
+fn nothing_is_lost_with_priorities_and_every_kind_of_lock() {
+    compare(wide, 0..400, 3_000);
+}
+
+#[test]
+fn nothing_is_lost_within_a_bound_of_preemptions() {
+    compare_bounded(plain, 0..120, 3_000);
+    compare_bounded(wide, 0..150, 3_000);
 }
 
 #[test]
 fn nothing_is_lost_where_unlocks_are_not_decided() {
-    dpor_worlds::compare_promised(0..400, 3_000);
+    compare_promised(plain, 0..300, 3_000);
+    compare_promised(wide, 0..200, 3_000);
 }

@@ -1,16 +1,24 @@
 //! Verdicts with what they rest on.
 
 use ksplat_harness::check::verdict::{least, missing_edges, prerequisites, reporting_annotations};
-use ksplat_harness::check::{Bounds, CaseResult, argue, cases};
+use ksplat_harness::check::{Bounds, CaseResult, argue, cases, search};
 use ksplat_harness::confirm::Decision;
+use ksplat_harness::explore::StrategySpec;
 use ksplat_harness::program::expect::Verdict;
 use ksplat_harness::program::rules_text::Setting;
 use ksplat_harness::program::{Program, parse};
+use ksplat_harness::rules::machine_rules;
+use ksplat_harness::run::Litmus;
 
 fn judged(text: &str) -> (Program, CaseResult) {
+    judged_by(text, StrategySpec::default())
+}
+
+fn judged_by(text: &str, strategy: StrategySpec) -> (Program, CaseResult) {
     let program = parse("test", text).unwrap();
     let bounds = Bounds {
         schedules: 1_000,
+        strategy,
         ..Bounds::default()
     };
     let result = cases(&program, None)[0].run(&program, &bounds).unwrap();
@@ -86,6 +94,67 @@ fn a_sample_is_never_called_a_proof() {
     assert!(result.judgement.bounds.contains("a sample"));
     let text = argue(&program, &program.rules, &result, 1).to_string();
     assert!(text.contains("no proof"), "{text}");
+}
+
+#[test]
+fn a_bound_of_preemptions_is_stated_where_it_kept_something_out() {
+    let (program, result) = judged_by(GATED, StrategySpec::Bounded { preemptions: 0 });
+    let judgement = &result.judgement;
+    assert_eq!(judgement.verdict, Verdict::FalsePositive);
+    assert_eq!(judgement.every_schedule, None);
+    let said = "all schedules with at most 0 preemptions, up to equivalence, in 2 executions";
+    assert_eq!(judgement.bounds, said);
+    let text = argue(&program, &program.rules, &result, 1).to_string();
+    assert!(text.contains("no proof about schedules with more preemptions"));
+}
+
+#[test]
+fn the_cycle_of_two_locks_takes_one_preemption() {
+    let program = parse("test", ABBA).unwrap();
+    let litmus = Litmus::new(&program, &machine_rules(&program.rules)).unwrap();
+    for preemptions in [0, 1] {
+        let bounds = Bounds {
+            strategy: StrategySpec::Bounded { preemptions },
+            ..Bounds::default()
+        };
+        let found = search(&litmus, &bounds, |_| false);
+        assert_eq!(found.stops(), preemptions == 1);
+        assert!(found.reports() && !found.is_all() && found.within.is_some());
+    }
+}
+
+#[test]
+fn a_bound_that_kept_nothing_out_is_none() {
+    let (_, result) = judged_by(GATED, StrategySpec::Bounded { preemptions: 50 });
+    let judgement = &result.judgement;
+    assert_eq!(judgement.every_schedule, Some(result.search.schedules));
+    assert!(
+        judgement
+            .bounds
+            .starts_with("every schedule up to equivalence")
+    );
+}
+
+/// Three tasks that write to what all three read: more schedules than are tried.
+const MANY: &str = "splat many
+machine { cpus = 3 }
+flag a, b, c
+task t on cpu0 { set a\nset b\nset c\nclear a\nclear b\nclear c }
+task u on cpu1 { set b\nset c\nset a\nclear b\nclear c\nclear a }
+task v on cpu2 { set c\nset a\nset b\nclear c\nclear a\nclear b }
+";
+
+#[test]
+fn with_too_many_schedules_those_with_few_preemptions_are_all_tried() {
+    let (_, result) = judged(MANY);
+    let judgement = &result.judgement;
+    assert_eq!(judgement.verdict, Verdict::Clean);
+    assert_eq!(judgement.every_schedule, None);
+    let within = result.search.within.expect("few preemptions can be tried");
+    assert!(within.is_within() && within.preemptions >= Some(1));
+    let words = &judgement.bounds;
+    assert!(words.starts_with("1000 schedules, a sample; the exhaustive search: stopped after"));
+    assert!(words.contains("; all schedules with at most"), "{words}");
 }
 
 #[test]

@@ -2,8 +2,11 @@
 //!
 //! An interrupt handler's events go to the held stack of the task that it interrupted, as in the kernel.
 
-use crate::rt::event::fact;
-use crate::rt::{Entity, EventKind, Fact, Machine, ResId, map_code, record};
+use crate::rt::event::{About, fact, fact_about};
+use crate::rt::{
+    Entity, EventKind, Fact, MAP_SYNC, MAP_UNCHECKED, Machine, MapContext, ResId, map_code,
+    nest_code, record,
+};
 use crate::rules::{FsReclaim, Rules};
 use ksplat_lockdep::{
     self as lockdep, Config, HeldState, Key, LockMap, Mode, Outcome, Rcu, Read, ReportId, TaskState,
@@ -97,7 +100,7 @@ pub(crate) fn acquire(m: &Machine, e: &Entity, map: Map, how: Acquire) {
         return;
     }
     if e.watched.get() {
-        acquire_fact(e, map, how.subclass, how.trylock, how.read);
+        acquire_fact(e, map, how.subclass, how.trylock, how.read, how.nest);
     }
     let how = lockdep::Acquire {
         subclass: how.subclass,
@@ -110,22 +113,44 @@ pub(crate) fn acquire(m: &Machine, e: &Entity, map: Map, how: Acquire) {
 }
 
 #[cold]
-fn acquire_fact(e: &Entity, map: Map, subclass: u8, trylock: bool, read: Read) {
-    let key = map.map.key.index() as u64;
-    let code = map_code(key, subclass, trylock, read as u8);
-    fact(e, Fact::MapGets, map.res(), code);
+fn acquire_fact(e: &Entity, map: Map, subclass: u8, trylock: bool, read: Read, nest: Option<Map>) {
+    let code = map_code(key(map.map), subclass, trylock, read as u8);
+    let nest = nest.map(|n| (key(n.map), n.map.instance));
+    fact_about(
+        e,
+        About {
+            how: nest_code(nest),
+            ..About::new(Fact::MapGets, map.res(), code)
+        },
+    );
+}
+
+fn key(map: LockMap) -> u64 {
+    map.key.index() as u64
+}
+
+/// Tells those who check the log what lockdep is about to be told.
+#[inline]
+fn context(e: &Entity, change: MapContext) {
+    fact(e, Fact::MapContext, ResId::NONE, change as u128);
 }
 
 #[inline]
 pub(crate) fn release(m: &Machine, e: &Entity, map: Map) {
     if m.rules().lockdep {
-        fact(e, Fact::MapGives, map.res(), 0);
+        fact(e, Fact::MapGives, map.res(), gives_code(map));
         told(e, m.lockdep().release(state(e), map.map, e.site()));
     }
 }
 
+#[inline]
+fn gives_code(map: Map) -> u128 {
+    map_code(map.map.key.index() as u64, 0, false, 0)
+}
+
 pub(crate) fn downgrade(e: &Entity, map: Map) {
     if on(e) {
+        fact(e, Fact::MapLowers, map.res(), gives_code(map));
         told(
             e,
             e.machine().lockdep().downgrade(state(e), map.map, e.site()),
@@ -136,9 +161,7 @@ pub(crate) fn downgrade(e: &Entity, map: Map) {
 /// `lock_sync()`: the effect of taking a lock on the dependency graph, without holding it.
 pub(crate) fn sync(e: &Entity, map: Map) {
     if on(e) {
-        let code = map_code(map.map.key.index() as u64, 0, false, 0);
-        fact(e, Fact::MapGets, map.res(), code);
-        fact(e, Fact::MapGives, map.res(), 0);
+        fact(e, Fact::MapGets, map.res(), gives_code(map) | MAP_SYNC);
         let how = lockdep::Acquire::at(e.site());
         told(e, e.machine().lockdep().sync(state(e), map.map, how));
     }
@@ -171,52 +194,62 @@ pub(crate) fn is_held(e: &Entity, map: Map) -> bool {
     matches!(held, Ok(HeldState::Held))
 }
 
+#[inline]
 pub(crate) fn hardirqs_off(e: &Entity) {
-    state(e).hardirqs_off();
+    context(e, MapContext::HardirqsOff);
+    if on(e) {
+        state(e).hardirqs_off();
+    }
 }
 
+#[inline]
 pub(crate) fn hardirqs_on(e: &Entity) {
     if on(e) {
+        context(e, MapContext::HardirqsOn);
         told(e, e.machine().lockdep().hardirqs_on(state(e), e.site()));
     }
 }
 
 pub(crate) fn bh_disable(e: &Entity) {
+    context(e, MapContext::BhDisable);
     state(e).local_bh_disable();
 }
 
 pub(crate) fn bh_enable(e: &Entity) {
     if on(e) {
+        context(e, MapContext::BhEnable);
         told(e, e.machine().lockdep().local_bh_enable(state(e), e.site()));
         if e.irqs_disabled() {
-            state(e).hardirqs_off();
+            hardirqs_off(e);
         }
     }
 }
 
 /// An interrupt handler begins, on top of whatever runs.
 pub(crate) fn irq_enter(e: &Entity) {
-    let state = state(e);
-    state.hardirqs_off();
+    hardirqs_off(e);
+    context(e, MapContext::HardirqEnter);
     // Every handler of the model is one that PREEMPT_RT would run in a thread.
-    state.hardirq_enter(true);
+    state(e).hardirq_enter(true);
 }
 
 /// An interrupt handler ends; it had interrupted a context with interrupts on.
 pub(crate) fn irq_exit(e: &Entity) {
+    context(e, MapContext::HardirqExit);
     state(e).hardirq_exit();
     hardirqs_on(e);
 }
 
 /// Softirq handlers begin, on top of whatever runs, with bottom halves off.
 pub(crate) fn softirq_enter(e: &Entity) {
-    let state = state(e);
-    state.local_bh_disable();
-    state.softirq_enter();
+    bh_disable(e);
+    context(e, MapContext::SoftirqEnter);
+    state(e).softirq_enter();
 }
 
 /// Softirq handlers end.
 pub(crate) fn softirq_exit(e: &Entity) {
+    context(e, MapContext::SoftirqExit);
     state(e).softirq_exit();
     bh_enable(e);
 }
@@ -224,6 +257,7 @@ pub(crate) fn softirq_exit(e: &Entity) {
 /// A task ends: it must hold nothing (`debug_check_no_locks_held()`).
 pub(crate) fn exit(e: &Entity) {
     if on(e) {
+        context(e, MapContext::TaskExit);
         told(
             e,
             e.machine()
@@ -235,6 +269,8 @@ pub(crate) fn exit(e: &Entity) {
 
 pub(crate) fn rcu_read_lock(e: &Entity) {
     if on(e) {
+        let code = map_code(key(rcu()), 0, false, Read::Recursive as u8) | MAP_UNCHECKED;
+        fact(e, Fact::MapGets, ResId::NONE, code);
         told(
             e,
             e.machine()
@@ -244,8 +280,15 @@ pub(crate) fn rcu_read_lock(e: &Entity) {
     }
 }
 
+/// The map of RCU sections, which is no resource's.
+fn rcu() -> LockMap {
+    lockdep::rcu_map(Rcu::Preempt)
+}
+
 pub(crate) fn rcu_read_unlock(e: &Entity) {
     if on(e) {
+        let code = map_code(key(rcu()), 0, false, 0);
+        fact(e, Fact::MapGives, ResId::NONE, code);
         told(
             e,
             e.machine()
@@ -258,6 +301,12 @@ pub(crate) fn rcu_read_unlock(e: &Entity) {
 /// Enters or leaves reclaim on behalf of a filesystem-capable request (F1: `lockdep_set_current_reclaim_state()`).
 pub(crate) fn set_reclaim_fs_context(e: &Entity, inside: bool) {
     if on(e) {
+        let change = if inside {
+            MapContext::ReclaimEnter
+        } else {
+            MapContext::ReclaimLeave
+        };
+        context(e, change);
         state(e).set_reclaim_fs_context(inside);
     }
 }
@@ -265,6 +314,7 @@ pub(crate) fn set_reclaim_fs_context(e: &Entity, inside: bool) {
 /// A filesystem-capable allocation: all held locks are held over reclaim (F1: `lockdep_trace_alloc()`).
 pub(crate) fn mark_held_reclaim_fs(e: &Entity) {
     if on(e) {
+        context(e, MapContext::HeldOverReclaim);
         told(
             e,
             e.machine()

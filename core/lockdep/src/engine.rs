@@ -189,6 +189,11 @@ impl Lockdep {
         self.graph().keys.get(key.index()).cloned()
     }
 
+    /// What all keys were registered with, by [`Key::index`].
+    pub fn key_infos(&self) -> Vec<KeyInfo> {
+        self.graph().keys.clone()
+    }
+
     /// Back to the empty state: no class, dependency, chain, usage or report, and switched on. Keys stay
     /// registered. Costs as much as was used, and frees no memory.
     ///

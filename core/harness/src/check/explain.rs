@@ -98,9 +98,10 @@ fn claim(result: &CaseResult) -> String {
     out.push_str(&paragraph(sentence));
     out.push_str(&paragraph(&format!("Tried: {}.", j.bounds)));
     if j.every_schedule.is_none() && !result.search.stops() {
-        out.push_str(&paragraph(
-            "That is a sample and no proof that nothing else can happen.",
-        ));
+        out.push_str(&paragraph(match result.search.within {
+            Some(_) => "That is no proof about schedules with more preemptions.",
+            None => "That is a sample and no proof that nothing else can happen.",
+        }));
     }
     for decided in &j.reports {
         let what = match &decided.decision {

@@ -76,6 +76,19 @@ pub fn exhaust(litmus: &Litmus, bounds: &Bounds) -> Search {
     search(litmus, &bounds, |s| s.given_up > 0)
 }
 
+/// Every schedule with at most so many preemptions, in what is left of the executions that [`exhaust`] has.
+#[must_use]
+pub fn bounded(litmus: &Litmus, bounds: &Bounds, preemptions: u32, gone: u64) -> Search {
+    let most = EXHAUSTIVE.min(bounds.schedules.saturating_mul(2));
+    let bounds = Bounds {
+        schedules: most.saturating_sub(gone),
+        strategy: StrategySpec::Bounded { preemptions },
+        time: bounds.time,
+        ..Bounds::default()
+    };
+    search(litmus, &bounds, |s| s.given_up > 0)
+}
+
 /// Every switch at every value that it can be spelled with.
 pub fn switches() -> impl Iterator<Item = Setting> {
     let all = SWITCHES.iter();

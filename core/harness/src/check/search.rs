@@ -1,6 +1,6 @@
 //! Explores a program under one set of rules and collects what is found.
 
-use crate::explore::{Coverage, Dpor, StrategySpec};
+use crate::explore::{Bounded, Coverage, Dpor, StrategySpec};
 use crate::finding::{Signature, signatures};
 use crate::run::Litmus;
 use ksplat_kernel::rt::{Deterministic, End, Outcome, Strategy, StrategyScheduler};
@@ -69,6 +69,8 @@ pub struct Search {
     pub exhaustive: bool,
     /// What a reduced exhaustive search covered, if that was what decided.
     pub coverage: Option<Coverage>,
+    /// All schedules with at most so many preemptions were tried.
+    pub within: Option<Coverage>,
     /// Executions given up at the step limit: they say nothing.
     pub given_up: u64,
     /// Visible operations of the longest execution.
@@ -169,14 +171,27 @@ fn deterministic(
     done: &mut dyn FnMut(&Search) -> bool,
     late: &dyn Fn() -> bool,
 ) {
-    if bounds.strategy == StrategySpec::Dpor {
-        let mut dpor = Dpor::new(litmus.machine());
-        executions(litmus, bounds, &mut dpor, out, done, late);
-        out.coverage = Some(dpor.coverage());
-        return;
+    let machine = litmus.machine();
+    match bounds.strategy {
+        StrategySpec::Dpor => {
+            let mut dpor = Dpor::new(machine);
+            executions(litmus, bounds, &mut dpor, out, done, late);
+            out.coverage = Some(dpor.coverage());
+        }
+        StrategySpec::Bounded { preemptions } => {
+            let mut bounded = Bounded::new(machine, preemptions);
+            executions(litmus, bounds, &mut bounded, out, done, late);
+            let coverage = bounded.coverage();
+            // Where the bound kept nothing from being tried, it is none.
+            out.exhaustive = coverage.complete && coverage.preemptions.is_none();
+            out.within = Some(coverage).filter(Coverage::is_within);
+            out.coverage = Some(coverage);
+        }
+        _ => {
+            let mut strategy = bounds.strategy.build(machine, bounds.seed);
+            executions(litmus, bounds, &mut *strategy, out, done, late);
+        }
     }
-    let mut strategy = bounds.strategy.build(litmus.machine(), bounds.seed);
-    executions(litmus, bounds, &mut *strategy, out, done, late);
 }
 
 fn executions(
@@ -188,9 +203,8 @@ fn executions(
     late: &dyn Fn() -> bool,
 ) {
     let mut executor = Deterministic::new();
-    while out.schedules < bounds.schedules && !late() {
-        if strategy.finished() {
-            out.exhaustive = bounds.strategy.is_exhaustive();
+    while !strategy.finished() {
+        if out.schedules >= bounds.schedules || late() {
             return;
         }
         let outcome = litmus.run(&mut executor, strategy);
@@ -199,6 +213,7 @@ fn executions(
             return;
         }
     }
+    out.exhaustive = bounds.strategy.is_exhaustive();
 }
 
 /// The same under shuttle, in short runs so that the time limit is looked at in between.

@@ -3,8 +3,11 @@
 use super::Rejection;
 use super::statics::Statics;
 use crate::story::Moment;
-use ksplat_kernel::rt::{EntityKind, EntitySet, Fact};
+use ksplat_kernel::rt::{EntityKind, EntitySet, Fact, Quantity};
 use std::collections::BTreeMap;
+
+/// Number of no resource in an event.
+pub(super) const NONE: u64 = u32::MAX as u64;
 
 /// A wait that a log began and did not end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +31,14 @@ pub(super) struct Entity {
     pub(super) atomic: bool,
     pub(super) irqs_off: bool,
     pub(super) bh_off: bool,
+    /// Number of the event at which its outermost RCU section began.
+    pub(super) reads: Option<usize>,
+    /// Number of the event at which the grace period began that it waits for.
+    pub(super) grace: Option<usize>,
+    /// Whom it interrupts, if it is a handler.
+    host: Option<usize>,
+    /// The hold that it gave back last without having it, and as what.
+    pub(super) lacks: Option<(u64, u128)>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -49,6 +60,11 @@ pub struct Books<'a> {
     pub(super) entities: Vec<Entity>,
     locks: BTreeMap<u64, Lock>,
     cpus: BTreeMap<u8, Cpu>,
+    /// By quantity, resource and, where that is none, entity or CPU.
+    quantities: BTreeMap<(u64, u64, u64), i64>,
+    /// Numbers of the events at which grace periods of callbacks began.
+    pub(super) graces: Vec<usize>,
+    events: usize,
 }
 
 impl<'a> Books<'a> {
@@ -64,6 +80,9 @@ impl<'a> Books<'a> {
             entities: entities.collect(),
             locks: BTreeMap::new(),
             cpus: BTreeMap::new(),
+            quantities: BTreeMap::new(),
+            graces: Vec::new(),
+            events: 0,
         }
     }
 
@@ -86,6 +105,7 @@ impl<'a> Books<'a> {
     /// # Errors
     /// Why it cannot have happened.
     pub fn enter(&mut self, m: &Moment) -> Result<(), String> {
+        self.events += 1;
         let id = m.entity as usize;
         if id >= self.entities.len() {
             return Err(format!("there is no entity {id}"));
@@ -103,7 +123,7 @@ impl<'a> Books<'a> {
         self.entities[id].irqs_off = m.irqs_off;
         self.entities[id].bh_off = m.bh_off;
         match fact {
-            Fact::Begins => self.begins(id)?,
+            Fact::Begins => self.begins(id, m.set)?,
             Fact::Ends => self.ends(id)?,
             Fact::Asks => self.entities[id].asks = Some((m.res, m.set)),
             Fact::Gets => self.gets(id, m.res, m.set)?,
@@ -114,6 +134,12 @@ impl<'a> Books<'a> {
             Fact::Wakes => self.wakes(m.res),
             Fact::Raises => self.raises(m.set)?,
             Fact::Calms => self.calms(m.set),
+            Fact::Counts => self.counts(id, m),
+            Fact::Reads => self.entities[id].reads = Some(self.events),
+            Fact::ReadsNot => self.entities[id].reads = None,
+            Fact::GraceBegins if m.set == 0 => self.entities[id].grace = Some(self.events),
+            Fact::GraceBegins => self.graces.push(self.events),
+            Fact::Lacks => self.entities[id].lacks = Some((m.res, m.set)),
             _ => {}
         }
         Ok(())
@@ -241,7 +267,7 @@ impl<'a> Books<'a> {
             .is_some_and(|r| r.boosts)
     }
 
-    fn begins(&mut self, id: usize) -> Result<(), String> {
+    fn begins(&mut self, id: usize, over: EntitySet) -> Result<(), String> {
         let irq = self.statics.entities[id].kind == EntityKind::HardIrq;
         let softirq = self.statics.entities[id].kind == EntityKind::SoftIrq;
         let e = &mut self.entities[id];
@@ -255,6 +281,7 @@ impl<'a> Books<'a> {
             ));
         }
         e.busy = true;
+        e.host = (over != 0).then_some(over.trailing_zeros() as usize);
         e.pending = if softirq {
             0
         } else {
@@ -293,6 +320,21 @@ impl<'a> Books<'a> {
             move |e: &Entity| e.asks == Some((res, 0)) && e.wait.is_some_and(|w| w.res == res);
         let all = self.entities.iter().enumerate();
         all.filter(move |(_, e)| waits(e)).map(|(id, _)| id)
+    }
+
+    /// Whether the entity holds a lock to write (0), or to read.
+    pub(super) fn holds_so(&self, id: usize, res: u64, mode: u128) -> bool {
+        self.lock(res).is_some_and(|lock| match mode {
+            0 => lock.writer == Some(id),
+            _ => lock.readers.contains_key(&id),
+        })
+    }
+
+    /// Whether a sequence is being written.
+    pub(super) fn writes_sequence(&self) -> bool {
+        let all = self.statics.resources.iter().zip(0u64..);
+        let mut sequences = all.filter(|(r, _)| r.sequence);
+        sequences.any(|(_, res)| self.holders(res) != 0)
     }
 
     /// Who holds a lock.
@@ -392,6 +434,33 @@ impl<'a> Books<'a> {
         for wait in waiting.filter(|w| w.res == res) {
             wait.woken = true;
         }
+    }
+
+    fn counts(&mut self, id: usize, m: &Moment) {
+        let by = i64::try_from(m.set.cast_signed()).unwrap_or(0);
+        let count = self.quantities.entry(self.key(id, m.how, m.res));
+        *count.or_default() += by;
+    }
+
+    /// Quantities of no resource belong to the task, those of functions to the entity, those of printk to the CPU.
+    fn key(&self, id: usize, what: u64, res: u64) -> (u64, u64, u64) {
+        let whose = match res {
+            NONE if what == Quantity::PrintkDeferred as u64 => self.statics.entities[id].cpu.into(),
+            NONE if what == Quantity::ReclaimDepth as u64 => {
+                self.entities[id].host.unwrap_or(id) as u64
+            }
+            NONE => id as u64,
+            _ => 0,
+        };
+        (what, res, whose)
+    }
+
+    /// What a quantity comes to, of a resource or for an entity.
+    pub(super) fn quantity(&self, id: usize, what: Quantity, res: u64) -> i64 {
+        let key = self.key(id, what as u64, res);
+        let resource = self.statics.resources.get(res as usize);
+        let at_start = i64::from(resource.is_some_and(|r| r.set_at_start));
+        at_start + self.quantities.get(&key).copied().unwrap_or(0)
     }
 
     fn calms(&mut self, set: EntitySet) {

@@ -7,12 +7,13 @@
 
 mod books;
 mod breaks;
+mod ledger;
 mod reports;
 mod statics;
 mod stops;
 
 pub use books::Books;
-pub use statics::{EntityFacts, ResourceFacts, Statics};
+pub use statics::{EntityFacts, KeyFacts, ResourceFacts, Statics};
 
 use crate::finding::{Signature, report_signature, state_signature, stop_signature};
 use crate::story::Moment;

@@ -1,6 +1,7 @@
 //! What the checker knows before it reads a log.
 
 use ksplat_kernel::rt::{EntityKind, EntitySet, Machine, ResKind};
+use ksplat_lockdep::{LockType, WaitType};
 use std::collections::BTreeMap;
 
 /// What the checker knows of an entity.
@@ -31,6 +32,19 @@ pub struct ResourceFacts {
     pub sequence: bool,
     /// A lock whose owner inherits the priority of who waits.
     pub boosts: bool,
+    /// A bit that is set when an execution begins.
+    pub set_at_start: bool,
+}
+
+/// What the checker knows of a key of lockdep.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeyFacts {
+    /// What the lock does to the context while it is held, as the number of its wait type.
+    pub inner: u8,
+    /// What it demands of the context.
+    pub outer: u8,
+    /// It is no lock but overrides the context.
+    pub overrides: bool,
 }
 
 /// The static facts of a machine.
@@ -42,6 +56,8 @@ pub struct Statics {
     pub entities: Vec<EntityFacts>,
     /// Resources by number.
     pub resources: Vec<ResourceFacts>,
+    /// Keys of lockdep by number.
+    pub keys: Vec<KeyFacts>,
 }
 
 impl Statics {
@@ -61,12 +77,31 @@ impl Statics {
             enders: r.enders(),
             sequence: r.kind() == ResKind::Sequence,
             boosts: r.kind() == ResKind::PiLock,
+            set_at_start: r.is_set_at_start(),
+        });
+        let keys = machine.lockdep().key_infos();
+        let keys = keys.iter().map(|k| KeyFacts {
+            inner: k.wait_type_inner as u8,
+            outer: match k.wait_type_outer {
+                WaitType::Inv => k.wait_type_inner as u8,
+                outer => outer as u8,
+            },
+            overrides: k.lock_type == LockType::WaitOverride,
         });
         Self {
             rt: machine.rt(),
             entities: entities.collect(),
             resources: resources.collect(),
+            keys: keys.collect(),
         }
+    }
+
+    /// What is known of a key; one without wait types if there is no such key.
+    #[must_use]
+    pub fn key(&self, key: u64) -> KeyFacts {
+        let key = usize::try_from(key).ok();
+        key.and_then(|k| self.keys.get(k).copied())
+            .unwrap_or_default()
     }
 
     /// Name of a resource.

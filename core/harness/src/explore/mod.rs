@@ -2,7 +2,7 @@
 //!
 //! Every type here that decides implements [`Strategy`](ksplat_kernel::rt::Strategy); wrapped in a
 //! [`StrategyScheduler`](ksplat_kernel::rt::StrategyScheduler) it is a shuttle scheduler. Samplers ([`Random`],
-//! [`Pct`], [`Urw`], [`Pos`], [`Surw`], [`Directed`], [`Portfolio`]) never end; [`Dpor`] and [`Exhaustive`] do.
+//! [`Pct`], [`Urw`], [`Pos`], [`Surw`], [`Directed`], [`Portfolio`]) never end; [`Dpor`], [`Bounded`] and [`Exhaustive`] do.
 //!
 //! An execution can be made again from its choice numbers with [`Replay`], whichever strategy made it first.
 
@@ -22,7 +22,7 @@ mod surw;
 mod urw;
 
 pub use directed::{Directed, Party};
-pub use dpor::{Coverage, Dpor};
+pub use dpor::{Bounded, Coverage, Dpor};
 pub use drive::{Ended, Explored, Limits, explore};
 pub use exhaustive::Exhaustive;
 pub use pct::Pct;

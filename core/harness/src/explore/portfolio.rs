@@ -99,8 +99,11 @@ impl Strategy for Portfolio {
         self.members[self.turn].1.wants_steps()
     }
 
-    /// A member that has seen everything has seen it for all.
+    /// A member that has seen everything has seen it for all; one with a bound has not.
     fn finished(&self) -> bool {
-        self.members.iter().any(|(_, m)| m.finished())
+        let bounded = |spec: &StrategySpec| matches!(spec, StrategySpec::Bounded { .. });
+        let mut members = self.members.iter();
+        members.any(|(spec, m)| m.finished() && !bounded(spec))
+            || self.members.iter().all(|(_, m)| m.finished())
     }
 }

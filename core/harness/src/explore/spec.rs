@@ -1,11 +1,11 @@
 //! Names of strategies, as a command line takes them.
 
-use super::{Dpor, Exhaustive, Pct, Portfolio, Pos, Random, Replay, Surw, Urw};
+use super::{Bounded, Dpor, Exhaustive, Pct, Portfolio, Pos, Random, Replay, Surw, Urw};
 use ksplat_kernel::rt::{Machine, Strategy};
 use std::fmt;
 use std::str::FromStr;
 
-/// Which strategy, and its parameters. Text form: `random`, `pct:3`, `portfolio`, `portfolio:pos,surw`, …
+/// Which strategy, and its parameters. Text form: `random`, `pct:3`, `dpor:2`, `portfolio`, `portfolio:pos,surw`, …
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum StrategySpec {
     /// [`Random`].
@@ -27,6 +27,11 @@ pub enum StrategySpec {
     Dfs,
     /// [`Dpor`].
     Dpor,
+    /// [`Bounded`].
+    Bounded {
+        /// Most preemptions.
+        preemptions: u32,
+    },
     /// [`Portfolio`] of these; of the default members if there are none.
     Portfolio(Vec<Self>),
 }
@@ -57,9 +62,11 @@ pub enum StrategyError {
     },
 }
 
-const NAMES: &str = "random, pct:DEPTH, urw, pos, surw, dpor, dfs, undisturbed, portfolio and portfolio:NAME,NAME,…";
+const NAMES: &str = "random, pct:DEPTH, urw, pos, surw, dpor, dpor:PREEMPTIONS, dfs, undisturbed, portfolio and portfolio:NAME,NAME,…";
 /// Depths beyond this are the random walk in all but cost.
 const MAX_DEPTH: u32 = 1_000;
+/// Few programs bear more than ten.
+const MAX_PREEMPTIONS: u32 = 1_000;
 
 impl Default for StrategySpec {
     /// The portfolio of the default members.
@@ -69,7 +76,7 @@ impl Default for StrategySpec {
 }
 
 impl StrategySpec {
-    /// Whether it ends when it has tried every schedule, up to equivalence.
+    /// Whether it ends when it has tried every schedule, up to equivalence and without a bound.
     #[must_use]
     pub const fn is_exhaustive(&self) -> bool {
         matches!(self, Self::Dfs | Self::Dpor)
@@ -87,6 +94,7 @@ impl StrategySpec {
             Self::Undisturbed => Box::new(Replay::default()),
             Self::Dfs => Box::new(Exhaustive::new()),
             Self::Dpor => Box::new(Dpor::new(machine)),
+            Self::Bounded { preemptions } => Box::new(Bounded::new(machine, *preemptions)),
             Self::Portfolio(members) => Box::new(Portfolio::new(members, machine, seed)),
         }
     }
@@ -103,6 +111,7 @@ impl fmt::Display for StrategySpec {
             Self::Undisturbed => f.write_str("undisturbed"),
             Self::Dfs => f.write_str("dfs"),
             Self::Dpor => f.write_str("dpor"),
+            Self::Bounded { preemptions } => write!(f, "dpor:{preemptions}"),
             Self::Portfolio(members) => {
                 f.write_str("portfolio")?;
                 for (i, member) in members.iter().enumerate() {
@@ -131,7 +140,7 @@ impl FromStr for StrategySpec {
             "surw" => Self::Surw,
             "undisturbed" => Self::Undisturbed,
             "dfs" => Self::Dfs,
-            "dpor" => Self::Dpor,
+            "dpor" => return dpor(parameter),
             _ => return Err(StrategyError::Unknown(name.to_owned())),
         };
         match parameter {
@@ -151,6 +160,20 @@ fn pct(parameter: Option<&str>) -> Result<StrategySpec, StrategyError> {
         _ => Err(StrategyError::Parameter {
             strategy: "pct",
             expected: "a depth from 1 to 1000",
+            found: text.to_owned(),
+        }),
+    }
+}
+
+fn dpor(parameter: Option<&str>) -> Result<StrategySpec, StrategyError> {
+    let Some(text) = parameter else {
+        return Ok(StrategySpec::Dpor);
+    };
+    match text.parse() {
+        Ok(preemptions @ 0..=MAX_PREEMPTIONS) => Ok(StrategySpec::Bounded { preemptions }),
+        _ => Err(StrategyError::Parameter {
+            strategy: "dpor",
+            expected: "a number of preemptions from 0 to 1000",
             found: text.to_owned(),
         }),
     }
@@ -187,6 +210,8 @@ mod tests {
             "surw",
             "dfs",
             "dpor",
+            "dpor:0",
+            "dpor:2",
             "undisturbed",
             "portfolio",
             "portfolio:pos,pct:10,random",
@@ -208,6 +233,10 @@ mod tests {
         assert_eq!(
             error("pct:0"),
             "'pct' takes a depth from 1 to 1000, not '0'"
+        );
+        assert_eq!(
+            error("dpor:x"),
+            "'dpor' takes a number of preemptions from 0 to 1000, not 'x'"
         );
         assert_eq!(error("pos:3"), "'pos' takes no parameter, found ':3'");
         assert!(error("portfolio:pos,portfolio").contains("no portfolios"));

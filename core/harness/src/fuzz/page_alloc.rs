@@ -38,8 +38,9 @@ unsafe impl Sync for Task {}
 struct State {
     input: Vec<u8>,
     held: Vec<Page>,
-    /// The reference: frames that somebody holds.
+    /// The reference: frames that somebody holds, and how many nobody does.
     taken: u64,
+    free: u32,
     /// What happened: see [`PageAlloc::features`].
     seen: [u64; FEATURES / 64],
     error: Option<String>,
@@ -107,7 +108,7 @@ impl PageAlloc {
             .input
             .extend_from_slice(&bytes[..bytes.len().min(OPERATIONS)]);
         state.held.clear();
-        state.taken = 0;
+        (state.taken, state.free) = (0, FRAMES);
         state.seen = [0; FEATURES / 64];
         state.error = None;
         self.task.mm.reset();
@@ -127,10 +128,14 @@ impl PageAlloc {
 impl PageAlloc {
     /// What the last input did, as numbers below [`PageAlloc::FEATURES`]: an operation of an order, and into how many
     /// pieces the free memory was broken then.
-    pub fn features(&mut self, visit: impl FnMut(usize)) {
+    pub fn features(&mut self, mut visit: impl FnMut(usize)) {
         let seen = self.task.state.get_mut().seen;
-        let has = |n: &usize| seen[n / 64] >> (n % 64) & 1 != 0;
-        (0..FEATURES).filter(has).for_each(visit);
+        for (n, mut word) in seen.into_iter().enumerate() {
+            while word != 0 {
+                visit(64 * n + word.trailing_zeros() as usize);
+                word &= word - 1;
+            }
+        }
     }
 
     /// Number of features.
@@ -175,11 +180,9 @@ impl Task {
             .alloc_pages(&NoCallbacks, gfp, order, Pressure::None);
         let Some(page) = page else {
             state.saw(Did::Fail, order);
-            let fits = (0..FRAMES)
-                .step_by(1 << order)
-                .any(|at| state.taken & block(at, order) == 0);
+            let fits = fits(state.taken, order);
             let min = self.mm.zones()[0].watermarks().min;
-            let low = state.free() < min + (1 << order) + 1;
+            let low = state.free < min + (1 << order) + 1;
             return if fits && !low {
                 Err(format!("no block of order {order} in {:064b}", state.taken))
             } else {
@@ -194,6 +197,7 @@ impl Task {
             return Err(format!("{page} is in use: {:064b}", state.taken));
         }
         state.taken |= block(at, order);
+        state.free -= 1 << order;
         state.saw(Did::Alloc, order);
         state.held.push(page);
         self.same_count(state)
@@ -207,16 +211,17 @@ impl Task {
         let page = state.held.swap_remove(n);
         self.mm.free_pages(page);
         state.taken &= !block(page.pfn().index() as u32, page.order());
+        state.free += 1 << page.order();
         state.saw(Did::Free, page.order());
         self.same_count(state)
     }
 
     fn same_count(&self, state: &State) -> Result<(), String> {
         let free = self.mm.zones()[0].nr_free();
-        if free == state.free() {
+        if free == state.free {
             return Ok(());
         }
-        Err(format!("{free} frames are free, not {}", state.free()))
+        Err(format!("{free} frames are free, not {}", state.free))
     }
 }
 
@@ -227,9 +232,20 @@ impl State {
         let feature = (did as u32 * u32::from(ORDERS) + u32::from(order)) * DEGREES + degree;
         self.seen[feature as usize / 64] |= 1 << (feature % 64);
     }
+}
 
-    fn free(&self) -> u32 {
-        self.taken.count_zeros()
+/// Whether a block of this order could be had: so many frames in a row, at a multiple of their number, none of them taken.
+fn fits(taken: u64, order: u8) -> bool {
+    // Each step folds the upper half of the blocks into the lower one.
+    let any = (0..order).fold(taken, |any, o| any | any >> (1 << o));
+    !any & multiples(order) != 0
+}
+
+/// A bit at every multiple of 2^order.
+fn multiples(order: u8) -> u64 {
+    match 1_u32 << order {
+        64.. => 1,
+        frames => u64::MAX / ((1 << frames) - 1),
     }
 }
 
@@ -280,11 +296,33 @@ mod tests {
     }
 
     #[test]
+    fn a_block_fits_where_a_walk_over_the_frames_finds_it() {
+        let mut rng = Rng::new(2);
+        for round in 0..20_000 {
+            // From sparse to dense.
+            let taken = (0..round % 12).fold(rng.next(), |taken, n| match n % 4 {
+                3 => taken | rng.next(),
+                _ => taken & rng.next(),
+            });
+            for order in 0..ORDERS {
+                let walk = (0..FRAMES)
+                    .step_by(1 << order)
+                    .any(|at| taken & block(at, order) == 0);
+                assert_eq!(fits(taken, order), walk, "order {order} in {taken:064b}");
+            }
+        }
+        assert!(!fits(u64::MAX, 0) && fits(u64::MAX - 1, 0) && fits(0, 6));
+    }
+
+    #[test]
     fn a_difference_is_noticed() {
         let allocator = PageAlloc::new();
-        let mut state = State::default();
+        let mut state = State {
+            free: FRAMES,
+            ..State::default()
+        };
         assert!(allocator.task.same_count(&state).is_ok());
-        state.taken = 1;
+        state.free -= 1;
         assert!(allocator.task.same_count(&state).is_err());
     }
 }

@@ -11,12 +11,12 @@ use crate::program::{At, Block, Body};
 use ksplat_kernel::mm::{
     Scope as PfScope, memalloc_nofs_save, memalloc_noio_save, memalloc_noreclaim_save,
 };
-use ksplat_kernel::rt::{EventKind, IrqFlags, OpKind, ResId, current, record};
+use ksplat_kernel::rt::{EventKind, IrqFlags, OpKind, Quantity, ResId, count, current, record};
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Bodies that can be active inside each other before a kernel stack is used up. Calls cannot recurse, but what
 /// reclaim calls can reclaim.
-const MAX_DEPTH: u8 = 20;
+pub const MAX_CALL_DEPTH: u8 = 20;
 
 /// A place in the program text as the machine carries it: line and column.
 #[must_use]
@@ -44,7 +44,8 @@ impl World {
         let e = current();
         let depth = &self.depth[e.id().index()];
         let outer = depth.fetch_add(1, Relaxed);
-        if outer >= MAX_DEPTH {
+        count(&e, Quantity::CallDepth, ResId::NONE, 1);
+        if outer >= MAX_CALL_DEPTH {
             self.memory.out_of_stack(&e);
         }
         let mut frame = Frame::new(gfp, body.locals.len());
@@ -55,6 +56,7 @@ impl World {
         }
         e.set_site(site);
         depth.store(outer, Relaxed);
+        count(&e, Quantity::CallDepth, ResId::NONE, -1);
     }
 
     pub(super) fn block(&self, block: &Block, frame: &mut Frame) {

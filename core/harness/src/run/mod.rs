@@ -19,7 +19,7 @@ mod wb;
 mod works;
 mod writeback;
 
-pub use exec::place;
+pub use exec::{MAX_CALL_DEPTH, place};
 pub use litmus::{Litmus, MAX_STEPS, World};
 pub use reach::Reach;
 pub use roles::{Role, Roles};

@@ -30,6 +30,10 @@ pub struct Moment {
     pub bh_off: bool,
     /// Preemption or bottom halves are off.
     pub atomic: bool,
+    /// `preempt_count`, without interrupts and bottom halves.
+    pub preempt: u64,
+    /// How often bottom halves are disabled.
+    pub bh: u64,
     /// What it says to those who check ([`ksplat_kernel::rt::Fact`]).
     pub fact: u64,
     /// Number of the resource it is about, all ones if none.
@@ -51,6 +55,8 @@ impl Visit for Moment {
             "fact" => self.fact = value,
             "res" => self.res = value,
             "how" => self.how = value,
+            "preempt" => self.preempt = value,
+            "bh" => self.bh = value,
             _ => {}
         }
     }

@@ -1,14 +1,21 @@
-//! The reduction against brute force: on many small random worlds no final state, stop or state break may be lost.
+//! Small random worlds, and the comparison of searches through their schedules: no final state, stop or state break may be
+//! lost.
 
-use ksplat_harness::explore::{Dpor, Exhaustive, Limits, Rng, explore};
+#[path = "dpor_compare.rs"]
+mod compare;
+#[path = "dpor_plans.rs"]
+mod plans;
+
+pub use compare::{compare, compare_bounded, compare_promised};
+pub use plans::{plain, wide};
+
 use ksplat_kernel::rt::{
-    CpuId, Deterministic, End, EntityId, EntityKind, EntitySet, EntitySpec, Machine, MachineSpec,
-    Needs, OpKind, Outcome, ResId, ResKind, StopKind, Strategy, Wait, WaitHow, World, current,
+    CpuId, EntityId, EntityKind, EntitySpec, Machine, MachineSpec, Needs, OpKind, ResId, ResKind,
+    Wait, WaitHow, World, current,
 };
 use ksplat_kernel::rules::Rules;
-use ksplat_kernel::sync::{Completion, How, Irq, Lock, LockKind, Rcu, WaitQueue};
-use std::collections::BTreeSet;
-use std::ops::ControlFlow;
+use ksplat_kernel::sync::{Completion, How, Irq, Lock, LockKind, Rcu, Seqlock, Srcu, WaitQueue};
+use ksplat_lockdep::KeyInfo;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 const VARS: usize = 3;
@@ -32,10 +39,21 @@ enum Stmt {
     SetAndWake(usize),
     WaitFor(usize),
     Spin(usize),
+    TriedShared(usize, Vec<Stmt>),
+    /// Held to write, then to read.
+    Lowered(usize, Vec<Stmt>, Vec<Stmt>),
+    CompleteAll(usize),
+    Nap,
+    Relax,
+    BhOff(Vec<Stmt>),
+    SeqWrite(Vec<Stmt>),
+    SeqRead(usize),
+    Srcu(Vec<Stmt>),
+    SynchronizeSrcu,
 }
 
 #[derive(Debug)]
-struct Plan {
+pub struct Plan {
     kinds: Vec<LockKind>,
     bodies: Vec<Vec<Stmt>>,
     cpus: Vec<u8>,
@@ -43,6 +61,10 @@ struct Plan {
     times: u16,
     /// Whether a check between steps looks at two variables at once.
     checked: bool,
+    /// PREEMPT_RT.
+    rt: bool,
+    /// Real-time priorities.
+    prios: Vec<u8>,
 }
 
 struct Random {
@@ -51,6 +73,8 @@ struct Random {
     completions: Vec<Completion>,
     queue: WaitQueue,
     rcu: Rcu,
+    srcu: Srcu,
+    sequence: Seqlock,
     vars: Vec<(ResId, AtomicU64)>,
     /// What each entity has seen, hashed in order.
     seen: Vec<AtomicU64>,
@@ -60,6 +84,8 @@ impl Random {
     fn reset(&self) {
         self.completions.iter().for_each(Completion::reset);
         self.rcu.reset();
+        self.srcu.reset();
+        self.sequence.reset();
         self.vars.iter().for_each(|v| v.1.store(0, Relaxed));
         self.seen.iter().for_each(|s| s.store(0, Relaxed));
     }
@@ -159,6 +185,49 @@ impl Random {
                 }
                 self.saw(self.vars[*v].1.load(Relaxed));
             }
+            Stmt::TriedShared(l, body) => {
+                let got = self.locks[*l].try_read(How::default());
+                self.saw(u64::from(got.is_some()));
+                if let Some(flags) = got {
+                    self.run_all(body);
+                    self.locks[*l].read_unlock(Irq::Plain, flags);
+                }
+            }
+            Stmt::Lowered(l, writes, reads) => {
+                let flags = self.locks[*l].lock(How::default());
+                self.run_all(writes);
+                self.locks[*l].downgrade();
+                self.run_all(reads);
+                self.locks[*l].read_unlock(Irq::Plain, flags);
+            }
+            Stmt::CompleteAll(c) => self.completions[*c].complete_all(),
+            Stmt::Nap => e.nap(),
+            Stmt::Relax => e.point(OpKind::Yield, ResId::NONE),
+            Stmt::BhOff(body) => {
+                e.local_bh_disable();
+                self.run_all(body);
+                e.local_bh_enable();
+            }
+            Stmt::SeqWrite(body) => {
+                let flags = self.sequence.write_begin(Irq::Save);
+                self.run_all(body);
+                self.sequence.write_end(Irq::Save, flags);
+            }
+            Stmt::SeqRead(v) => {
+                for _ in 0..2 {
+                    let begun = self.sequence.read_begin();
+                    self.saw(self.vars[*v].1.load(Relaxed));
+                    if !self.sequence.read_retry(begun) {
+                        break;
+                    }
+                }
+            }
+            Stmt::Srcu(body) => {
+                self.srcu.read_lock();
+                self.run_all(body);
+                self.srcu.read_unlock();
+            }
+            Stmt::SynchronizeSrcu => self.srcu.synchronize(),
         }
     }
 
@@ -189,126 +258,18 @@ impl World for Random {
     }
 }
 
-/// Random programs.
-struct Gen {
-    rng: Rng,
-    kinds: Vec<LockKind>,
-    left: u32,
-}
-
-impl Gen {
-    fn below(&mut self, n: usize) -> usize {
-        self.rng.below(n as u32) as usize
-    }
-
-    fn body(&mut self, depth: u32, sleep: bool, irq: bool) -> Vec<Stmt> {
-        let n = 1 + self.below(3);
-        let mut body = Vec::new();
-        for _ in 0..n {
-            if self.left == 0 {
-                break;
-            }
-            self.left -= 1;
-            body.push(self.stmt(depth, sleep, irq));
-        }
-        body
-    }
-
-    fn inner(&mut self, depth: u32, sleep: bool, irq: bool) -> Vec<Stmt> {
-        if depth >= 2 {
-            Vec::new()
-        } else {
-            self.body(depth + 1, sleep, irq)
-        }
-    }
-
-    fn stmt(&mut self, depth: u32, sleep: bool, irq: bool) -> Stmt {
-        let l = self.below(self.kinds.len());
-        let kind = self.kinds[l];
-        let spins = kind.spins(false);
-        let v = self.below(VARS);
-        let value = 1 + self.below(2) as u64;
-        match self.below(22) {
-            0..=4 if spins || sleep => {
-                let how = if spins && self.below(3) == 0 {
-                    Irq::Save
-                } else {
-                    Irq::Plain
-                };
-                Stmt::Locked(l, how, self.inner(depth, sleep && !spins, irq))
-            }
-            5..=7 if kind.shared() && (spins || sleep) => {
-                Stmt::Shared(l, self.inner(depth, sleep && !spins, irq))
-            }
-            8 | 9 if spins || sleep => Stmt::Tried(l, self.inner(depth, sleep && !spins, irq)),
-            10 => Stmt::Complete(self.below(2)),
-            11 if sleep => Stmt::Await(self.below(2)),
-            12 => Stmt::TryAwait(self.below(2)),
-            13 => Stmt::Choose(2 + self.below(2) as u32, v),
-            14 => Stmt::Atomic(self.inner(depth, false, irq)),
-            15 if !irq => Stmt::IrqOff(self.inner(depth, false, irq)),
-            16 => Stmt::Rcu(self.inner(depth, false, irq)),
-            17 if sleep => Stmt::Synchronize,
-            18 if !irq => Stmt::Raise,
-            19 if sleep => Stmt::WaitFor(v),
-            20 => Stmt::SetAndWake(v),
-            21 if !irq => Stmt::Spin(v),
-            n if n % 2 == 0 => Stmt::Load(v),
-            _ => Stmt::Store(v, value),
-        }
-    }
-}
-
-fn plan(seed: u64) -> Plan {
-    let mut rng = Rng::new(seed);
-    let all = [
-        LockKind::Mutex,
-        LockKind::Spin,
-        LockKind::RwSem,
-        LockKind::RwLock,
-    ];
-    let kinds: Vec<LockKind> = (0..2).map(|_| all[rng.below(4) as usize]).collect();
-    let mut bodies = Vec::new();
-    let tasks = 2 + rng.below(2) as usize;
-    let mut gen_ = Gen {
-        rng,
-        kinds: kinds.clone(),
-        left: 0,
-    };
-    for _ in 0..tasks {
-        gen_.left = if tasks == 2 { 5 } else { 3 };
-        bodies.push(gen_.body(0, true, false));
-    }
-    let mut rng = gen_.rng;
-    let irq = (rng.below(3) == 0).then_some(tasks);
-    if irq.is_some() {
-        let mut gen_ = Gen {
-            rng,
-            kinds: kinds.clone(),
-            left: 2,
-        };
-        bodies.push(gen_.body(1, false, true));
-        rng = gen_.rng;
-    }
-    let cpus = (0..bodies.len()).map(|_| rng.below(2) as u8).collect();
-    Plan {
-        kinds,
-        bodies,
-        cpus,
-        irq,
-        times: rng.below(2) as u16,
-        checked: rng.below(3) == 0,
-    }
-}
-
 /// Whether a body tries this lock.
 fn tries(body: &[Stmt], lock: usize) -> bool {
     body.iter().any(|stmt| match stmt {
-        Stmt::Tried(l, body) => *l == lock || tries(body, lock),
+        Stmt::Tried(l, body) | Stmt::TriedShared(l, body) => *l == lock || tries(body, lock),
+        Stmt::Lowered(_, writes, reads) => tries(writes, lock) || tries(reads, lock),
         Stmt::Locked(_, _, body)
         | Stmt::Shared(_, body)
         | Stmt::Atomic(body)
         | Stmt::IrqOff(body)
+        | Stmt::BhOff(body)
+        | Stmt::SeqWrite(body)
+        | Stmt::Srcu(body)
         | Stmt::Rcu(body) => tries(body, lock),
         _ => false,
     })
@@ -324,7 +285,7 @@ fn build(plan: Plan, promised: bool) -> (Machine, Random) {
         } else {
             EntityKind::Task
         },
-        prio: 0,
+        prio: plan.prios[i],
         pf: 0,
         times: if plan.irq == Some(i) { plan.times } else { 0 },
         started: true,
@@ -335,6 +296,7 @@ fn build(plan: Plan, promised: bool) -> (Machine, Random) {
         entities: (0..n).map(spec).collect(),
         rules: Rules {
             lockdep: false,
+            preempt_rt: plan.rt,
             ..Rules::default()
         },
         max_steps: 500,
@@ -353,6 +315,11 @@ fn build(plan: Plan, promised: bool) -> (Machine, Random) {
         .collect();
     let queue = WaitQueue::new(&mut m, ResKind::WaitQueue, "Q", everybody);
     let rcu = Rcu::new(&mut m);
+    let key = |m: &mut Machine, name: &str| m.lockdep_mut().register_key(KeyInfo::new(name));
+    let domain = key(&mut m, "domain");
+    let srcu = Srcu::new(&mut m, "domain", domain);
+    let (lock, count) = (key(&mut m, "seq"), key(&mut m, "seq.count"));
+    let sequence = Seqlock::seqlock(&mut m, "seq", lock, count);
     let vars = (0..VARS)
         .map(|i| {
             let res = m.add_resource(ResKind::Variable, format!("v{i}"));
@@ -366,153 +333,10 @@ fn build(plan: Plan, promised: bool) -> (Machine, Random) {
         completions,
         queue,
         rcu,
+        srcu,
+        sequence,
         vars,
         seen,
     };
     (m, world)
-}
-
-/// What a schedule can show: the state at the end, a stop, a broken invariant.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Shown {
-    Final(Vec<u64>),
-    /// Kind, the waits told, and all that is stuck.
-    Stop(StopKind, Vec<(usize, Option<usize>)>, EntitySet),
-    Break(&'static str),
-}
-
-fn shown(o: &Outcome, w: &Random, out: &mut BTreeSet<Shown>) {
-    assert_eq!(o.fault, None);
-    assert_ne!(o.end, End::StepLimit);
-    for b in &o.breaks {
-        out.insert(Shown::Break(b.kind));
-    }
-    if let Some(stop) = &o.stop {
-        let mut cycle: Vec<_> = stop
-            .waits
-            .iter()
-            .map(|s| (s.waiter.index(), s.wait.map(|x| x.res.index())))
-            .collect();
-        cycle.sort_unstable();
-        out.insert(Shown::Stop(stop.kind, cycle, stop.stuck));
-        return;
-    }
-    let vars = w.vars.iter().map(|v| v.1.load(Relaxed));
-    let seen = w.seen.iter().map(|s| s.load(Relaxed));
-    out.insert(Shown::Final(vars.chain(seen).collect()));
-}
-
-/// Whether a search showed this. A stop may have been told by another of its cycles, with more stuck than there.
-fn is_shown(this: &Shown, by: &BTreeSet<Shown>) -> bool {
-    let Shown::Stop(_, cycle, stuck) = this else {
-        return by.contains(this);
-    };
-    by.iter().any(|other| match other {
-        Shown::Stop(_, c, s) => c == cycle || stuck & !s == 0,
-        _ => false,
-    })
-}
-
-/// Everything that a search shows, and whether it came to its end.
-fn search<S: Strategy>(
-    m: &Machine,
-    w: &Random,
-    det: &mut Deterministic,
-    s: &mut S,
-    limit: u64,
-) -> (BTreeSet<Shown>, u64, bool) {
-    let mut out = BTreeSet::new();
-    let explored = explore(s, Limits::schedules(limit), |s| {
-        w.reset();
-        let o = det.run(m, w, s);
-        shown(&o, w, &mut out);
-        ControlFlow::Continue(())
-    });
-    (out, explored.schedules, s.finished())
-}
-
-/// Brute force that decides before every unlock against the reduction that does not where nobody sees the lock held.
-pub fn compare_promised(seeds: std::ops::Range<u64>, limit: u64) {
-    let mut det = Deterministic::new();
-    let (mut compared, mut fewer, mut stops, mut breaks) = (0, 0, 0, 0);
-    for seed in seeds {
-        let alone = || {
-            let mut plan = plan(seed);
-            let tasks = plan.irq.take().unwrap_or(plan.bodies.len());
-            plan.bodies.truncate(tasks);
-            plan.cpus = (0..tasks as u8).collect();
-            plan
-        };
-        let (m, w) = build(alone(), false);
-        let (all, n, finished) = search(&m, &w, &mut det, &mut Exhaustive::new(), limit);
-        if !finished {
-            continue;
-        }
-        let (m, w) = build(alone(), true);
-        let (brute, k, finished) = search(&m, &w, &mut det, &mut Exhaustive::new(), limit);
-        assert!(finished && k <= n, "seed {seed}: {k} of {n}");
-        let mut dpor = Dpor::new(&m);
-        let (reduced, _, finished) = search(&m, &w, &mut det, &mut dpor, 4 * limit);
-        assert!(finished && dpor.coverage().is_all(), "seed {seed}");
-        for (by, found) in [("brute force", &brute), ("reduction", &reduced)] {
-            let lost: Vec<_> = all.iter().filter(|s| !is_shown(s, found)).collect();
-            assert!(
-                lost.is_empty(),
-                "seed {seed}, {by}: lost {lost:?}\n{:?}",
-                w.plan
-            );
-            assert!(
-                found.is_subset(&all),
-                "seed {seed}, {by}: more than there is"
-            );
-        }
-        compared += 1;
-        fewer += u32::from(k < n);
-        stops += all.iter().filter(|s| matches!(s, Shown::Stop(..))).count();
-        breaks += all.iter().filter(|s| matches!(s, Shown::Break(_))).count();
-    }
-    println!("{compared} worlds, {fewer} with fewer schedules, {stops} stops, {breaks} breaks");
-    assert!(fewer > 20 && stops > 10 && breaks > 3);
-}
-
-pub fn compare(seeds: std::ops::Range<u64>, limit: u64) {
-    let mut det = Deterministic::new();
-    let (mut compared, mut brute_total, mut dpor_total, mut stops, mut breaks) = (0, 0, 0, 0, 0);
-    let mut lost_worlds = Vec::new();
-    for seed in seeds {
-        let (m, w) = build(plan(seed), false);
-        let (all, n, finished) = search(&m, &w, &mut det, &mut Exhaustive::new(), limit);
-        if !finished {
-            continue;
-        }
-        let mut dpor = Dpor::new(&m);
-        let (reduced, k, finished) = search(&m, &w, &mut det, &mut dpor, 4 * limit);
-        assert!(
-            finished && dpor.coverage().is_all(),
-            "seed {seed}: {k} of {n}"
-        );
-        let lost: Vec<_> = all.iter().filter(|s| !is_shown(s, &reduced)).collect();
-        if !lost.is_empty() {
-            lost_worlds.push(seed);
-            if lost_worlds.len() <= 3 {
-                println!("seed {seed}: {n} schedules, {k} executions\n{:?}", w.plan);
-                println!("lost {lost:?} of {}", all.len());
-                println!("only {reduced:?}");
-            }
-        }
-        assert!(
-            reduced.is_subset(&all),
-            "seed {seed}: more than brute force"
-        );
-        compared += 1;
-        brute_total += n;
-        dpor_total += k;
-        stops += all.iter().filter(|s| matches!(s, Shown::Stop(..))).count();
-        breaks += all.iter().filter(|s| matches!(s, Shown::Break(_))).count();
-    }
-    println!(
-        "{compared} worlds, {brute_total} schedules, {dpor_total} executions, {stops} stops, {breaks} breaks"
-    );
-    assert!(lost_worlds.is_empty(), "lost in {lost_worlds:?}");
-    assert!(compared > 50 && stops > 10 && breaks > 3 && dpor_total * 2 < brute_total);
 }

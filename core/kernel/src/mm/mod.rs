@@ -54,6 +54,7 @@ pub use pf::{
     Pf, Scope, memalloc_nofs_save, memalloc_noio_save, memalloc_noreclaim_save, memalloc_pin_save,
 };
 pub use shrinker::ShrinkerSpec;
+pub use vmscan::MAX_RECLAIM_DEPTH;
 pub use watermark::Watermarks;
 pub use zone::{Zone, ZoneKind, ZoneSpec};
 
@@ -186,6 +187,8 @@ pub struct Mm {
     unsubmitted: Unsubmitted,
     /// How deep each entity is in reclaim.
     depth: [AtomicU8; MAX_ENTITIES],
+    /// Number of entities of the machine.
+    entities: usize,
     differences: AtomicU32,
     bounds: Bounds,
 }
@@ -281,11 +284,12 @@ impl Mm {
             memory: m.add_resource(ResKind::Memory, "free memory"),
             stack: m.add_resource(ResKind::State, "stack space"),
             page_locks: page_locks(m, &names),
-            page_writeback: page_writeback::resources(m, &names),
+            page_writeback: page_writeback::resources(m, &names, &spec.lru),
             mempools: spec.mempools.iter().map(|p| Mempool::new(m, p)).collect(),
             notifiers: Notifiers::new(m, &spec.address_spaces, lru_pages as usize),
             unsubmitted: Unsubmitted::new(),
             depth: [const { AtomicU8::new(0) }; MAX_ENTITIES],
+            entities: m.entities().len(),
             differences: AtomicU32::new(0),
             bounds: spec.bounds,
         };
@@ -309,11 +313,12 @@ impl Mm {
             d.reset();
         }
         self.oom.reset();
-        self.depth.iter().for_each(|d| d.store(0, Relaxed));
+        let depth = &self.depth[..self.entities];
+        depth.iter().for_each(|d| d.store(0, Relaxed));
         self.differences.store(0, Relaxed);
         self.mempools.iter().for_each(Mempool::reset);
         self.notifiers.reset();
-        self.unsubmitted.reset();
+        self.unsubmitted.reset(self.entities);
         self.boot();
     }
 

@@ -2,13 +2,18 @@
 
 use super::Mm;
 use super::page::{PageFlags, Pfn};
-use crate::rt::{EventKind, IrqFlags, record};
+use crate::rt::{EventKind, IrqFlags, ResId, record};
 use crate::sync::{How, Irq, Lock};
 
 impl Mm {
     /// The lock of a page of [`MmSpec::lru`](super::MmSpec::lru).
     fn page_lock(&self, pfn: Pfn) -> Option<&Lock> {
         self.page_locks.get(self.page_number(pfn)?)
+    }
+
+    /// What stands for the lock of a page; nothing for a page that is not one of [`MmSpec::lru`](super::MmSpec::lru).
+    pub(crate) fn page_lock_res(&self, pfn: Pfn) -> ResId {
+        self.page_lock(pfn).map_or(ResId::NONE, Lock::res)
     }
 
     /// `lock_page()`: sleeps until PG_locked is ours. Nothing for a page that is not one of [`MmSpec::lru`](super::MmSpec::lru).

@@ -5,6 +5,7 @@
 //! judged by it. Nobody but this oracle knows: that is why lockdep is blind here.
 
 use super::Mm;
+use super::lru::LruSpec;
 use super::page::{PageFlags, Pfn};
 use crate::rt::{
     EntitySet, EventKind, Machine, Needs, OpKind, ResId, ResKind, Wait, WaitHow, current, record,
@@ -12,10 +13,18 @@ use crate::rt::{
 use std::sync::atomic::Ordering::Relaxed;
 
 /// One resource a page of [`MmSpec::lru`](super::MmSpec::lru): what waits for its PG_writeback go through.
-pub(super) fn resources(m: &mut Machine, names: &[String]) -> Box<[ResId]> {
+pub(super) fn resources(m: &mut Machine, names: &[String], lru: &[LruSpec]) -> Box<[ResId]> {
+    let each = lru
+        .iter()
+        .flat_map(|spec| std::iter::repeat_n(spec.flags, spec.count as usize));
     names
         .iter()
-        .map(|name| m.add_resource(ResKind::PageBit, format_args!("PG_writeback of {name}")))
+        .zip(each)
+        .map(|(name, flags)| {
+            let res = m.add_resource(ResKind::PageBit, format_args!("PG_writeback of {name}"));
+            m.set_at_start(res, flags.has(PageFlags::WRITEBACK));
+            res
+        })
         .collect()
 }
 

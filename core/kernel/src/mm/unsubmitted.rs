@@ -7,7 +7,7 @@
 use super::Mm;
 use super::gfp::Gfp;
 use super::pf::Pf;
-use crate::rt::{Entity, EntityId, MAX_ENTITIES};
+use crate::rt::{Entity, EntityId, MAX_ENTITIES, Quantity, ResId, count, current};
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 
 /// Pages under writeback and not submitted, by the entity that has to submit them.
@@ -19,8 +19,9 @@ impl Unsubmitted {
         Self([const { AtomicU16::new(0) }; MAX_ENTITIES])
     }
 
-    pub(crate) fn reset(&self) {
-        self.0.iter().for_each(|n| n.store(0, Relaxed));
+    pub(crate) fn reset(&self, entities: usize) {
+        let used = &self.0[..entities];
+        used.iter().for_each(|n| n.store(0, Relaxed));
     }
 }
 
@@ -28,12 +29,16 @@ impl Mm {
     /// A page under writeback waits for this entity to submit it.
     pub fn owns_unsubmitted(&self, owner: EntityId) {
         self.unsubmitted.0[owner.index()].fetch_add(1, Relaxed);
+        count(&current(), Quantity::Unsubmitted, ResId(owner.0.into()), 1);
     }
 
     /// It has been submitted, or its writeback ended without.
     pub fn disowns_unsubmitted(&self, owner: EntityId) {
         let less = |n: u16| n.checked_sub(1);
-        let _ = self.unsubmitted.0[owner.index()].fetch_update(Relaxed, Relaxed, less);
+        let counter = &self.unsubmitted.0[owner.index()];
+        if counter.fetch_update(Relaxed, Relaxed, less).is_ok() {
+            count(&current(), Quantity::Unsubmitted, ResId(owner.0.into()), -1);
+        }
     }
 
     /// Pages under writeback that this entity has still to submit.

@@ -10,14 +10,16 @@ use super::node::Node;
 use super::page::{NIL, PageFlags, Pfn};
 use super::pf::Pf;
 use super::zone::Zone;
-use crate::rt::{Entity, EventKind, Needs, OpKind, Wait, WaitHow, current, record};
+use crate::rt::{
+    Entity, EventKind, Needs, OpKind, Quantity, ResId, Wait, WaitHow, count, current, record,
+};
 use crate::sync::Irq;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 /// Pages that one pass isolates at most (`SWAP_CLUSTER_MAX`).
 pub(crate) const SWAP_CLUSTER_MAX: usize = 32;
 /// Nested entries into reclaim of one task that its stack survives.
-const MAX_DEPTH: u8 = 6;
+pub const MAX_RECLAIM_DEPTH: u8 = 6;
 
 /// `struct scan_control`.
 #[derive(Debug)]
@@ -71,6 +73,7 @@ impl Mm {
         let depth = &self.depth[e.task().id().index()];
         let now = depth.load(Relaxed) + 1;
         depth.store(now, Relaxed);
+        count(e, Quantity::ReclaimDepth, ResId::NONE, 1);
         if Pf::from_bits(e.pf()).has(Pf::MEMALLOC) {
             e.machine().state_break("reclaim-recursion", || {
                 format!(
@@ -79,7 +82,7 @@ impl Mm {
                 )
             });
         }
-        if now > MAX_DEPTH {
+        if now > MAX_RECLAIM_DEPTH {
             self.out_of_stack(e);
         }
     }
@@ -112,6 +115,7 @@ impl Mm {
     pub(crate) fn leave_reclaim(&self, e: &Entity) {
         let depth = &self.depth[e.task().id().index()];
         depth.store(depth.load(Relaxed).saturating_sub(1), Relaxed);
+        count(e, Quantity::ReclaimDepth, ResId::NONE, -1);
     }
 
     /// `do_try_to_free_pages()`: passes with rising priority until enough is freed.

@@ -61,6 +61,7 @@ impl Entity {
     }
 
     /// `local_irq_restore()`.
+    #[inline]
     pub fn local_irq_restore(&self, flags: IrqFlags) {
         if flags.0 {
             self.irqs_on_now();
@@ -69,6 +70,7 @@ impl Entity {
         }
     }
 
+    #[inline]
     pub(crate) fn irqs_off_now(&self) {
         if self.irqs_off.replace(true) {
             return;
@@ -78,6 +80,7 @@ impl Entity {
         self.cpu_changed();
     }
 
+    #[inline]
     pub(crate) fn irqs_on_now(&self) {
         if !self.irqs_off.get() {
             return;
@@ -117,7 +120,7 @@ impl Entity {
     #[cold]
     fn irqs_on_under_lock(&self, lock: ResId) {
         let m = self.machine();
-        m.state_break("irqs-on-under-irq-lock", || {
+        m.state_break_of("irqs-on-under-irq-lock", lock, || {
             format!(
                 "{} enables interrupts while it holds {}, which it took with interrupts off",
                 self.name,
@@ -344,6 +347,7 @@ impl Entity {
 }
 
 impl super::Machine {
+    #[inline]
     fn irq_state(&self, e: &Entity, off: bool) {
         if !self.simulated() {
             self.threads_irqs(e, off);

@@ -83,10 +83,24 @@ pub enum Fact {
     Breaks,
     /// Softirqs have nothing to do any more; `set`: their entity.
     Calms,
+    /// lockdep was told of a change of context; `set`: which ([`MapContext`]).
+    MapContext,
+    /// lockdep was told that a write hold became a read hold; `set`: see [`map_code`].
+    MapLowers,
+    /// The entity gives back a hold that it does not have; `set` as for [`Fact::Asks`].
+    Lacks,
+    /// A quantity changed; `how`: which ([`Quantity`]), `set`: by how much, in two's complement.
+    Counts,
+    /// A grace period begins: that of the waiting entity with `set` 0, that of a callback with 1.
+    GraceBegins,
+    /// The outermost RCU section of the entity begins.
+    Reads,
+    /// It ends.
+    ReadsNot,
 }
 
 impl Fact {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 24] = [
         Self::None,
         Self::Asks,
         Self::Gets,
@@ -104,6 +118,13 @@ impl Fact {
         Self::MapGives,
         Self::Breaks,
         Self::Calms,
+        Self::MapContext,
+        Self::MapLowers,
+        Self::Lacks,
+        Self::Counts,
+        Self::GraceBegins,
+        Self::Reads,
+        Self::ReadsNot,
     ];
 
     /// The fact with this number, [`Fact::None`] if there is none.
@@ -114,6 +135,80 @@ impl Fact {
             .and_then(|c| Self::ALL.get(c).copied())
             .unwrap_or_default()
     }
+}
+
+/// A change of context that lockdep is told of, always of the task whose held stack is in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum MapContext {
+    /// Hard interrupts off.
+    HardirqsOff,
+    /// Hard interrupts on.
+    HardirqsOn,
+    /// Bottom halves one level deeper off.
+    BhDisable,
+    /// One level less: hard interrupts off, at the last level soft interrupts on, hard interrupts on.
+    BhEnable,
+    /// A hard interrupt handler begins, one that PREEMPT_RT would thread.
+    HardirqEnter,
+    /// It ends.
+    HardirqExit,
+    /// Softirqs begin.
+    SoftirqEnter,
+    /// They end.
+    SoftirqExit,
+    /// Reclaim on behalf of a filesystem-capable request is left.
+    ReclaimLeave,
+    /// It is entered.
+    ReclaimEnter,
+    /// A filesystem-capable allocation: all held locks are held over reclaim.
+    HeldOverReclaim,
+    /// A task ends.
+    TaskExit,
+}
+
+impl MapContext {
+    const ALL: [Self; 12] = [
+        Self::HardirqsOff,
+        Self::HardirqsOn,
+        Self::BhDisable,
+        Self::BhEnable,
+        Self::HardirqEnter,
+        Self::HardirqExit,
+        Self::SoftirqEnter,
+        Self::SoftirqExit,
+        Self::ReclaimLeave,
+        Self::ReclaimEnter,
+        Self::HeldOverReclaim,
+        Self::TaskExit,
+    ];
+
+    /// The change with this number.
+    #[must_use]
+    pub fn from_code(code: u128) -> Option<Self> {
+        usize::try_from(code)
+            .ok()
+            .and_then(|c| Self::ALL.get(c).copied())
+    }
+}
+
+/// A quantity that a log follows by its changes ([`Fact::Counts`]), of the event's resource or, where that is none, of
+/// the entity, or the CPU, that it happens on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Quantity {
+    /// How deep the task is inside of reclaim.
+    ReclaimDepth,
+    /// How deep the entity is inside of functions of the program.
+    CallDepth,
+    /// Pages under writeback that an entity has not submitted; instead of a resource, the number of that entity.
+    Unsubmitted,
+    /// How often moving the charges of a memcg was begun and not ended.
+    Moving,
+    /// Whether the page is under writeback.
+    Writeback,
+    /// Whether printk is deferred, on the CPU of the event.
+    PrintkDeferred,
 }
 
 /// How an entity waits and whom it needs, as a number: tens say spin 0, sleep 1, idle 2; units say holders 0, all of
@@ -135,10 +230,25 @@ pub const fn wait_code(wait: Wait) -> u64 {
 }
 
 /// Mode of an acquisition that lockdep was told of, as a number: bits 0 and 1 exclusive 0, shared 1, recursive 2; bit
-/// 2 trylock; bits 3 to 7 the subclass; from bit 8 on the number of the class key.
+/// 2 trylock; bits 3 to 5 the subclass; bit 6 [`MAP_UNCHECKED`]; bit 7 [`MAP_SYNC`]; from bit 8 on the number of the
+/// class key. `how` of the event is [`nest_code`].
 #[must_use]
 pub const fn map_code(key: u64, subclass: u8, trylock: bool, read: u8) -> u128 {
     (read as u128) | (trylock as u128) << 2 | (subclass as u128) << 3 | (key as u128) << 8
+}
+
+/// In [`map_code`]: lockdep validates no dependencies of it.
+pub const MAP_UNCHECKED: u128 = 1 << 6;
+/// In [`map_code`]: taken for its effect only, and not held.
+pub const MAP_SYNC: u128 = 1 << 7;
+
+/// The lock that serialises taking several of a class, as a number: key and instance, 0 if there is none.
+#[must_use]
+pub const fn nest_code(nest: Option<(u64, u32)>) -> u64 {
+    match nest {
+        Some((key, instance)) => (key << 32 | instance as u64) + 1,
+        None => 0,
+    }
 }
 
 /// A fact with what it is about.
@@ -221,6 +331,28 @@ pub(crate) fn fact(e: &Entity, fact: Fact, res: ResId, set: u128) {
     }
 }
 
+/// Records a fact with all that it is about, if the machine records.
+#[inline]
+#[track_caller]
+pub(crate) fn fact_about(e: &Entity, about: About) {
+    if e.watched.get() {
+        notice(e, EventKind::Fact, about, String::new);
+    }
+}
+
+/// Records that a quantity changed, if the machine records.
+#[inline]
+#[track_caller]
+pub fn count(e: &Entity, what: Quantity, res: ResId, by: i64) {
+    if e.watched.get() {
+        let about = About {
+            how: what as u64,
+            ..About::new(Fact::Counts, res, i128::from(by) as u128)
+        };
+        notice(e, EventKind::Fact, about, String::new);
+    }
+}
+
 /// Records a fact of whoever runs, if the machine records.
 #[inline]
 pub(crate) fn fact_of_current(m: &Machine, about: Fact, res: ResId, set: u128) {
@@ -259,6 +391,8 @@ fn emit(e: &Entity, kind: EventKind, about: About, text: &str) {
         pf = task.pf.get(),
         irqs_off = e.irqs_off.get(),
         bh_off = e.bh.get() != 0 && !e.machine().rt(),
+        preempt = u64::from(e.preempt.get()),
+        bh = u64::from(e.bh.get()),
         atomic = e.preempt.get() != 0 || e.bh.get() != 0 && !e.machine().rt(),
         fact = about.fact as u64,
         res = u64::from(about.res.0),
@@ -313,9 +447,9 @@ fn notice_wait(e: &Entity, wait: Wait) {
     );
 }
 
-pub(crate) fn state(m: &Machine, kind: &str, detail: &str) {
+pub(crate) fn state(m: &Machine, kind: &str, res: ResId, detail: &str) {
     if m.recording() && super::in_machine() {
-        let about = About::new(Fact::Breaks, ResId::NONE, 0);
+        let about = About::new(Fact::Breaks, res, 0);
         emit(
             &current(),
             EventKind::State,

@@ -238,7 +238,8 @@ fn note_limit(left: i64) {
 pub(crate) fn event(e: &Entity, about: About, at: &Location<'_>) {
     let m = e.machine();
     NOTES.with(|notes| {
-        if about.fact == Fact::MapGets && m.collects(Feedback::Contexts) {
+        let acquires = about.fact == Fact::MapGets && about.res != ResId::NONE;
+        if acquires && m.collects(Feedback::Contexts) {
             let how = (about.set & 0x3) as u64 | context(e) << 2;
             mark(
                 notes,
@@ -246,7 +247,7 @@ pub(crate) fn event(e: &Entity, about: About, at: &Location<'_>) {
                 [origin(m.tag_of(about.res)), how, 0],
             );
         }
-        if about.fact == Fact::MapGets && m.collects(Feedback::Edges) {
+        if acquires && m.collects(Feedback::Edges) {
             let key = (about.set >> 8) as usize;
             let mut keys = notes.keys.borrow_mut();
             if keys.len() <= key {

@@ -279,7 +279,15 @@ impl Machine {
         // Into a string this never fails.
         let _ = write!(text, "{name}");
         self.resources.push(Resource::new(kind, text, tag));
+        if kind == ResKind::PiLock {
+            self.sim.inherits.set(true);
+        }
         ResId(id)
+    }
+
+    /// Says whether a bit with a wait queue is set when an execution begins, for those who check its log.
+    pub(crate) fn set_at_start(&mut self, res: ResId, set: bool) {
+        self.resources[res.index()].set_at_start = set;
     }
 
     /// Declares who can end waits for a resource that has no holders: a completion, a wait queue.
@@ -398,7 +406,17 @@ impl Machine {
 
     /// Records a broken invariant; each kind once an execution. The execution goes on.
     pub fn state_break(&self, kind: &'static str, detail: impl FnOnce() -> String) {
-        self.broken(kind, None, detail);
+        self.broken(kind, None, ResId::NONE, detail);
+    }
+
+    /// As [`Machine::state_break`], and tells those who check the log which resource it is about.
+    pub(crate) fn state_break_of(
+        &self,
+        kind: &'static str,
+        res: ResId,
+        detail: impl FnOnce() -> String,
+    ) {
+        self.broken(kind, None, res, detail);
     }
 
     /// As [`Machine::state_break`], for kinds that are about several things: each of them once an execution.
@@ -408,10 +426,16 @@ impl Machine {
         about: String,
         detail: impl FnOnce() -> String,
     ) {
-        self.broken(kind, Some(about), detail);
+        self.broken(kind, Some(about), ResId::NONE, detail);
     }
 
-    fn broken(&self, kind: &'static str, about: Option<String>, detail: impl FnOnce() -> String) {
+    fn broken(
+        &self,
+        kind: &'static str,
+        about: Option<String>,
+        res: ResId,
+        detail: impl FnOnce() -> String,
+    ) {
         if self.tearing_down() {
             return;
         }
@@ -425,7 +449,7 @@ impl Machine {
             return;
         }
         let detail = detail();
-        super::event::state(self, kind, &detail);
+        super::event::state(self, kind, res, &detail);
         found.breaks.push(StateBreak {
             kind,
             about,

@@ -34,7 +34,10 @@ pub use entity::{
     Current, Entity, EntityKind, EntitySpec, Needs, Wait, WaitHow, current, in_machine,
 };
 pub(crate) use event::fact;
-pub use event::{EventKind, Fact, map_code, record, wait_code};
+pub use event::{
+    EventKind, Fact, MAP_SYNC, MAP_UNCHECKED, MapContext, Quantity, count, map_code, nest_code,
+    record, wait_code,
+};
 pub use feedback::{FEATURES, Feedback};
 pub use finding::{End, Outcome, StateBreak, Stop, StopKind, StuckWait};
 pub use ids::{CpuId, EntityId, MAX_CPUS, ResId};

@@ -3,7 +3,7 @@
 
 use super::entity::{Entity, EntityKind, Needs, WaitHow};
 use super::ids::EntityId;
-use super::machine::Machine;
+use super::machine::{Cpu, Machine};
 use super::resource::ResKind;
 use super::set::{EntitySet, members};
 
@@ -20,23 +20,34 @@ impl Machine {
     /// Of several tasks that could run on one CPU, one with the highest priority runs. A spinner counts: it
     /// keeps the CPU. Who sleeps for a bounded time may wake at any moment, and an interrupt thread that has not begun may
     /// begin at any moment: they preempt whom they outrank, and are in nobody's way.
-    #[cold]
     pub(crate) fn highest_prio(&self, set: EntitySet) -> EntitySet {
-        let mut out = 0;
-        for cpu in &self.cpus {
-            let naps = set & cpu.tasks & (self.sim.napping.get() | self.unbegun(set));
-            let here = set & cpu.tasks & !naps;
-            let spinners = self.spinners(cpu.tasks);
-            let top = members(here | spinners).map(|e| self.prio_of(e)).max();
-            out |= members(here)
-                .filter(|&e| Some(self.prio_of(e)) == top)
-                .fold(0, |s, e| s | e.bit());
-            out |= members(naps)
-                .filter(|&e| Some(self.prio_of(e)) >= top)
-                .fold(0, |s, e| s | e.bit());
-            out |= set & cpu.irqs;
+        let on = |cpu: &Cpu| set & cpu.irqs | self.highest_on(cpu, set & cpu.tasks);
+        self.cpus.iter().map(on).fold(0, |out, cpu| out | cpu)
+    }
+
+    /// [`Machine::highest_prio`] of one CPU's tasks.
+    fn highest_on(&self, cpu: &Cpu, ready: EntitySet) -> EntitySet {
+        if ready == 0 {
+            return 0;
         }
-        out
+        let spinners = self.spinners(cpu.tasks);
+        if spinners == 0 && ready & (ready - 1) == 0 {
+            return ready;
+        }
+        let naps = ready & (self.sim.napping.get() | self.unbegun(ready));
+        let (mut top, mut out) = (None, 0);
+        for e in members(ready & !naps | spinners) {
+            let prio = Some(self.prio_of(e));
+            if prio > top {
+                (top, out) = (prio, 0);
+            }
+            if prio == top {
+                out |= e.bit() & ready;
+            }
+        }
+        members(naps)
+            .filter(|&e| Some(self.prio_of(e)) >= top)
+            .fold(out, |s, e| s | e.bit())
     }
 
     /// Of `set` the interrupt threads that have not begun.
@@ -64,7 +75,9 @@ impl Machine {
     pub(crate) fn prio_of(&self, id: EntityId) -> u8 {
         let mut heirs = id.bit();
         let mut prio = self.entity(id).prio;
-        loop {
+        let mut newest = heirs;
+        // Who holds nothing inherits nothing.
+        while self.sim.inherits.get() && members(newest).any(|e| self.entity(e).held.get() != 0) {
             let more = members(self.sim.live.get() & !heirs).filter(|&w| {
                 self.entity(w).waits_for().is_some_and(|wait| {
                     wait.needs == Needs::Holders
@@ -73,16 +86,15 @@ impl Machine {
                 })
             });
             let more = more.fold(0, |s, w| s | w.bit());
-            if more == 0 {
-                return prio;
-            }
             prio = members(more)
                 .map(|w| self.entity(w).prio)
                 .max()
                 .unwrap_or(0)
                 .max(prio);
             heirs |= more;
+            newest = more;
         }
+        prio
     }
 
     /// A spinner of higher priority that keeps `e` from its CPU.

@@ -65,6 +65,8 @@ pub struct Resource {
     /// What it is for feedback: see [`super::feedback::tag`].
     pub(crate) tag: u16,
     pub(crate) name: String,
+    /// A bit that is set when an execution begins.
+    pub(crate) set_at_start: bool,
 }
 
 impl Resource {
@@ -80,6 +82,7 @@ impl Resource {
             untried: false,
             tag,
             name,
+            set_at_start: false,
         }
     }
 
@@ -87,6 +90,12 @@ impl Resource {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether it is a bit that is set when an execution begins.
+    #[must_use]
+    pub const fn is_set_at_start(&self) -> bool {
+        self.set_at_start
     }
 
     /// What it is.

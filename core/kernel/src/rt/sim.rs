@@ -18,6 +18,8 @@ pub(crate) struct Sim {
     pub(crate) steps: Cell<u32>,
     /// Whether tasks of one CPU differ in priority: as the machine was built.
     pub(crate) prio: Cell<bool>,
+    /// Whether there is a lock whose holder inherits the priority of who waits.
+    pub(crate) inherits: Cell<bool>,
     next: UnsafeCell<[Op; MAX_ENTITIES]>,
     /// Where the machine stood when somebody was shown it.
     stood: UnsafeCell<Standing>,
@@ -115,6 +117,7 @@ impl Sim {
             running: Cell::new(None),
             steps: Cell::new(0),
             prio: Cell::new(false),
+            inherits: Cell::new(false),
             next: UnsafeCell::new([Machine::start_op(); MAX_ENTITIES]),
             stood: UnsafeCell::new(Standing::NONE),
             made: UnsafeCell::new(Vec::new()),

@@ -10,8 +10,8 @@ use super::word::SHARED;
 use crate::lockdep_events::{self as lockdep, Acquire, Map};
 use crate::rt::set::AtomicSet;
 use crate::rt::{
-    Entity, EntityId, EventKind, IrqFlags, Machine, Needs, OpKind, ResId, ResKind, Wait, WaitHow,
-    current, record,
+    Entity, EntityId, EventKind, IrqFlags, Machine, Needs, OpKind, Quantity, ResId, ResKind, Wait,
+    WaitHow, count, current, record,
 };
 use crate::rt::{Fact, fact};
 use crate::rules::Printk;
@@ -85,6 +85,7 @@ impl Consoles {
         let e = current();
         if e.machine().rules().guard_printk_deferral {
             self.deferred[e.cpu().index()].fetch_add(1, SeqCst);
+            count(&e, Quantity::PrintkDeferred, ResId::NONE, 1);
         }
     }
 
@@ -107,6 +108,9 @@ impl Consoles {
         let balanced = depth
             .fetch_update(SeqCst, SeqCst, |d| d.checked_sub(1))
             .is_ok();
+        if balanced {
+            count(&e, Quantity::PrintkDeferred, ResId::NONE, -1);
+        }
         if !balanced && m.rules().guard_printk_deferral {
             m.state_break("printk-deferred-unbalanced", || {
                 format!("{}: printk_deferred_exit without enter", e.name())

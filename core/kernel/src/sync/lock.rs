@@ -3,7 +3,9 @@
 use super::word::{self, Mode};
 use crate::lockdep_events::{self as lockdep, Acquire, Map};
 use crate::rt::event::say;
-use crate::rt::{Current, Entity, EventKind, IrqFlags, Machine, OpKind, ResId, ResKind, current};
+use crate::rt::{
+    Current, Entity, EventKind, Fact, IrqFlags, Machine, OpKind, ResId, ResKind, current, fact,
+};
 use ksplat_lockdep::{Key, KeyInfo, LockType, Read, WaitType};
 use std::fmt::Display;
 
@@ -240,7 +242,7 @@ impl Lock {
         let m = e.machine();
         e.point(OpKind::Lock, self.res);
         if word::is_held(m.resource(self.res)) {
-            m.state_break("local-lock-reentered", || {
+            m.state_break_of("local-lock-reentered", self.res, || {
                 let name = m.resource(self.res).name();
                 format!(
                     "{} enters {name}, which this CPU is inside of already",
@@ -270,7 +272,7 @@ impl Lock {
         }
         e.point(OpKind::Read, self.res);
         if word::is_written(m.resource(self.res)) {
-            m.state_break("freeze-passed", || {
+            m.state_break_of("freeze-passed", self.res, || {
                 let name = m.resource(self.res).name();
                 format!("{} passes {name} while it is frozen", e.name())
             });
@@ -376,7 +378,7 @@ impl Lock {
             word::release(m, &e, self.res, mode)
         };
         if !given {
-            self.not_held(&e);
+            self.not_held(&e, mode);
             return;
         }
         if self.spins {
@@ -386,9 +388,10 @@ impl Lock {
     }
 
     #[cold]
-    fn not_held(&self, e: &Entity) {
+    fn not_held(&self, e: &Entity, mode: Mode) {
         let m = e.machine();
-        m.state_break("unlock-not-held", || {
+        fact(e, Fact::Lacks, self.res, mode.code());
+        m.state_break_of("unlock-not-held", self.res, || {
             let name = m.resource(self.res).name();
             format!("{} releases {name}, which it does not hold", e.name())
         });
@@ -402,13 +405,15 @@ impl Lock {
             lockdep::downgrade(&e, map);
         }
         if !word::downgrade(&e, self.res) {
-            e.machine().state_break("downgrade-not-held", || {
-                format!(
-                    "{} downgrades {}, which it does not hold exclusively",
-                    e.name(),
-                    e.machine().resource(self.res).name()
-                )
-            });
+            fact(&e, Fact::Lacks, self.res, Mode::Write.code());
+            e.machine()
+                .state_break_of("downgrade-not-held", self.res, || {
+                    format!(
+                        "{} downgrades {}, which it does not hold exclusively",
+                        e.name(),
+                        e.machine().resource(self.res).name()
+                    )
+                });
         }
     }
 

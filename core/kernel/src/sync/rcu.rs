@@ -4,8 +4,8 @@ use super::late::Late;
 use crate::lockdep_events as lockdep;
 use crate::rt::set::{AtomicSet, sets};
 use crate::rt::{
-    CpuId, Entity, EntityId, EntitySet, EventKind, Machine, OpKind, ResId, ResKind, current,
-    members, record,
+    CpuId, Entity, EntityId, EntitySet, EventKind, Fact, Machine, OpKind, ResId, ResKind, current,
+    fact, members, record,
 };
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -98,6 +98,7 @@ impl Rcu {
             let number = self.sections.fetch_add(1, SeqCst) + 1;
             self.section[e.id().index()].store(number, SeqCst);
             self.readers.fetch_or(e.bit(), SeqCst);
+            fact(&e, Fact::Reads, self.res, 0);
             e.machine().changed(&e, false);
         }
     }
@@ -126,6 +127,7 @@ impl Rcu {
 
     /// The last read section of an entity ends: grace periods get further, and with them callbacks.
     fn reader_ends(&self, e: &Entity) {
+        fact(e, Fact::ReadsNot, self.res, 0);
         let gone = !e.bit();
         self.readers.fetch_and(gone, SeqCst);
         for awaited in &*self.awaited {
@@ -161,6 +163,7 @@ impl Rcu {
         record(EventKind::Block, || "synchronize_rcu".to_owned());
         let awaited = &self.awaited[e.id().index()];
         let before = self.sections.load(SeqCst);
+        fact(&e, Fact::GraceBegins, self.res, 0);
         awaited.store(self.readers.load(SeqCst), SeqCst);
         if awaited.load(SeqCst) & e.bit() != 0 {
             e.machine().state_break("rcu-self-wait", || {
@@ -198,6 +201,7 @@ impl Rcu {
         e.machine().changed(&e, true);
         let mut callbacks = self.callbacks();
         callbacks.total += 1;
+        fact(&e, Fact::GraceBegins, self.res, 1);
         let callback = Callback {
             cpu: e.cpu(),
             function,

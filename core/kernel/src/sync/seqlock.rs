@@ -89,7 +89,7 @@ impl Seqlock {
     fn begin(&self, e: &Current) {
         let m = e.machine();
         if self.lock.is_none() && !e.atomic() {
-            m.state_break("seqcount-preemptible", || {
+            m.state_break_of("seqcount-preemptible", self.res, || {
                 let name = m.resource(self.res).name();
                 format!("{} writes {name} with preemption on", e.name())
             });
@@ -102,7 +102,7 @@ impl Seqlock {
         });
         let r = m.resource(self.res);
         if self.count.fetch_add(1, SeqCst) % 2 == 1 {
-            m.state_break("seqcount-nested-writer", || {
+            m.state_break_of("seqcount-nested-writer", self.res, || {
                 format!(
                     "{} begins to write {} while it is written",
                     e.name(),
@@ -135,7 +135,7 @@ impl Seqlock {
         });
         lockdep::release(e.machine(), e, self.map);
         if !e.drop_shared(self.res) {
-            m.state_break("seqcount-not-written", || {
+            m.state_break_of("seqcount-not-written", self.res, || {
                 format!(
                     "{} ends writing {}, which it did not begin",
                     e.name(),

@@ -74,7 +74,7 @@ impl Srcu {
         let depth = &self.depth[e.id().index()];
         let before = depth.load(SeqCst);
         if before == 0 {
-            m.state_break("srcu-unbalanced", || {
+            m.state_break_of("srcu-unbalanced", self.res, || {
                 let name = m.resource(self.res).name();
                 format!(
                     "{}: srcu_read_unlock {name} outside a read section",

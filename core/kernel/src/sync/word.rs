@@ -25,7 +25,7 @@ pub enum Mode {
 
 impl Mode {
     /// As events spell it.
-    const fn code(self) -> u128 {
+    pub(crate) const fn code(self) -> u128 {
         self as u128
     }
 

@@ -6,7 +6,7 @@
 
 use super::accounting::{Accounting, stored};
 use crate::mm::{Callbacks, Gfp, Mm, Pressure};
-use crate::rt::{EventKind, OpKind, current, record};
+use crate::rt::{EventKind, OpKind, Quantity, count, current, record};
 use crate::rules::WbNesting;
 use crate::sync::{How, Irq, Rcu};
 use std::sync::atomic::Ordering::SeqCst;
@@ -32,6 +32,7 @@ impl Accounting {
         let (e, g) = (current(), &self.memcgs[memcg]);
         e.point(OpKind::Store, g.moving_res);
         g.moving.fetch_add(1, SeqCst);
+        count(&e, Quantity::Moving, g.moving_res, 1);
         record(EventKind::Step, || {
             format!("moving_account of {} goes up", g.name)
         });
@@ -53,10 +54,13 @@ impl Accounting {
         e.point(OpKind::Store, g.moving_res);
         let less = |n: u32| n.checked_sub(1);
         if g.moving.fetch_update(SeqCst, SeqCst, less).is_err() {
-            e.machine().state_break("moving-account", || {
-                format!("moving_account of {} goes below 0", g.name)
-            });
+            e.machine()
+                .state_break_of("moving-account", g.moving_res, || {
+                    format!("moving_account of {} goes below 0", g.name)
+                });
+            return;
         }
+        count(&e, Quantity::Moving, g.moving_res, -1);
     }
 
     /// Moves the charge of one page (`mem_cgroup_move_account()`): the new memcg is charged first, and may reclaim for

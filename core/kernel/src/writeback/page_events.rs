@@ -10,7 +10,7 @@
 use super::accounting::Accounting;
 use super::inode_sync::List;
 use crate::mm::{Mm, PageFlags};
-use crate::rt::{EventKind, Machine, OpKind, current, record};
+use crate::rt::{EventKind, Machine, OpKind, Quantity, count, current, record};
 use crate::sync::Rcu;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering::SeqCst};
 
@@ -274,9 +274,15 @@ impl Accounting {
     }
 
     fn change_writeback(&self, mm: &Mm, rcu: &Rcu, page: usize, on: bool) -> bool {
-        let change = |bits| match on {
-            true => self.set_bit(mm, page, bits),
-            false => self.clear_bit(mm, page, bits),
+        let change = |bits| {
+            let (changed, by) = match on {
+                true => (self.set_bit(mm, page, bits), 1),
+                false => (self.clear_bit(mm, page, bits), -1),
+            };
+            if changed {
+                count(&current(), Quantity::Writeback, mm.writeback_res(page), by);
+            }
+            changed
         };
         let Some(inode) = self.inode_of(page) else {
             return change(PageFlags::WRITEBACK);

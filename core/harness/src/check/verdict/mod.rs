@@ -8,9 +8,10 @@ pub use blind::{Edge, MissingEdge, missing_edges, reporting_annotations};
 pub use least::{Least, Need, least};
 pub use prerequisites::{Prerequisite, prerequisites};
 
-use super::probe::{changing, exhaust, guards_off, probe, with};
+use super::probe::{EXHAUSTIVE, bounded, changing, exhaust, guards_off, probe, with};
 use super::search::{Bounds, Runtime, Search, search};
 use crate::confirm::{self, Decided, Decision};
+use crate::explore::StrategySpec;
 use crate::finding::Signature;
 use crate::program::expect::Verdict;
 use crate::program::rules_text::Setting;
@@ -62,6 +63,9 @@ const GATES: &[(&str, &str)] = &[
 
 /// Schedules that have to pass without a stop before a forced gate is held to be needed for it.
 const UNFORCED_SCHEDULES: u64 = 2_000;
+
+/// Where not every schedule can be tried, more preemptions than these are not tried exhaustively either.
+const MOST_PREEMPTIONS: u32 = 3;
 
 /// Classifies what a search of `program` under the rules of `text` found. Stops that are met on the way are added.
 pub fn judge(
@@ -154,15 +158,46 @@ fn every_schedule(litmus: &Litmus, bounds: &Bounds, found: &mut Search) -> Optio
     if found.exhaustive {
         return Some(found.schedules);
     }
-    let mut all = exhaust(litmus, bounds);
-    confirm::confirm_all(litmus, &mut all);
-    let every = all.is_all().then_some(all.schedules);
-    for (signature, f) in all.found {
+    if matches!(bounds.strategy, StrategySpec::Bounded { .. }) {
+        // What was asked for is an answer within this bound.
+        return None;
+    }
+    let tried = found.coverage.map_or(0, |c| c.executions);
+    if tried < EXHAUSTIVE {
+        let mut all = exhaust(litmus, bounds);
+        found.coverage = all.coverage;
+        add(litmus, found, &mut all);
+        if all.is_all() {
+            return Some(all.schedules);
+        }
+    }
+    within(litmus, bounds, found)
+}
+
+/// Where there are too many schedules: all with at most so many preemptions, for the largest such number that can be done.
+fn within(litmus: &Litmus, bounds: &Bounds, found: &mut Search) -> Option<u64> {
+    let mut executions = 0;
+    for preemptions in 0..=MOST_PREEMPTIONS {
+        let mut some = bounded(litmus, bounds, preemptions, executions);
+        executions += some.schedules;
+        let every = some.is_all().then_some(some.schedules);
+        let done = some.within;
+        add(litmus, found, &mut some);
+        if every.is_some() {
+            return every;
+        }
+        found.within = Some(done?);
+    }
+    None
+}
+
+/// Adds what a search found, if it is confirmed.
+fn add(litmus: &Litmus, found: &mut Search, more: &mut Search) {
+    confirm::confirm_all(litmus, more);
+    for (signature, f) in std::mem::take(&mut more.found) {
         found.found.entry(signature).or_insert(f);
     }
-    found.faults.extend(all.faults);
-    found.coverage = all.coverage;
-    every
+    found.faults.append(&mut more.faults);
 }
 
 /// Stops that confirm a report are findings like others.
@@ -216,13 +251,20 @@ pub fn same_rules(a: &RulesText, b: &RulesText) -> bool {
 /// The bounds of a search in words.
 #[must_use]
 pub fn in_words(found: &Search, every_schedule: Option<u64>) -> String {
-    let mut words = match every_schedule {
-        Some(executions) => format!("every schedule up to equivalence ({executions} executions)"),
-        None => format!("{} schedules, a sample", found.schedules),
-    };
-    if let (None, Some(coverage)) = (every_schedule, found.coverage) {
-        words += &format!("; the exhaustive search: {coverage}");
+    let mut parts = Vec::new();
+    if let Some(executions) = every_schedule {
+        parts.push(format!(
+            "every schedule up to equivalence ({executions} executions)"
+        ));
+    } else {
+        let other = found.coverage.filter(|c| found.within != Some(*c));
+        if found.within.is_none() || other.is_some() {
+            parts.push(format!("{} schedules, a sample", found.schedules));
+        }
+        parts.extend(other.map(|c| format!("the exhaustive search: {c}")));
+        parts.extend(found.within.map(|c| c.to_string()));
     }
+    let mut words = parts.join("; ");
     if found.given_up > 0 {
         words += &format!(", {} of them given up at the step limit", found.given_up);
     }

@@ -103,6 +103,17 @@ pub(super) struct Dependence {
     shared: Vec<bool>,
 }
 
+/// Whether tasks that share a CPU differ in priority, on whatever kernel.
+fn ranks(machine: &Machine) -> bool {
+    let all = machine.entities().iter();
+    let tasks = all.filter(|e| machine.rt() || !e.kind().is_raised());
+    let outranked = |cpu, prio| {
+        let mut others = tasks.clone();
+        others.any(|o| o.cpu() == cpu && o.prio() != prio)
+    };
+    tasks.clone().any(|e| outranked(e.cpu(), e.prio()))
+}
+
 impl Dependence {
     pub(super) fn new(machine: &Machine) -> Self {
         let mut cpu = [0; MAX_ENTITIES];
@@ -113,13 +124,11 @@ impl Dependence {
                 irqs |= e.id().bit();
             }
         }
-        let mut prios = machine.entities().iter().map(|e| e.prio());
-        let first = prios.next();
         let kinds: Vec<ResKind> = machine.resources().iter().map(|r| r.kind()).collect();
         Self {
             cpu,
             irqs,
-            priorities: machine.rt() && prios.any(|p| Some(p) != first),
+            priorities: ranks(machine),
             checks_observe: true,
             shared: vec![false; kinds.len()],
             kinds,

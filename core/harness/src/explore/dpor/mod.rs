@@ -13,9 +13,11 @@
 //! Sound if shared state is only touched by steps that announce the object or hold its lock, or by waits, which may look
 //! at anything.
 
+mod bounded;
 mod foot;
 mod trace;
 
+pub use bounded::Bounded;
 use foot::{Dependence, Foot};
 use ksplat_kernel::rt::{
     Decision, End, Ending, EntityId, EntitySet, Machine, Op, OpKind, Standing, Step, Strategy,
@@ -95,30 +97,45 @@ pub struct Coverage {
     pub cut: u64,
     /// Nothing is left to explore.
     pub complete: bool,
+    /// Schedules with more preemptions than this were left out.
+    pub preemptions: Option<u32>,
     /// Estimated share of the search that is done, from 0 to 1: each branch counts as much as its sisters, including
     /// those known to be left.
     pub share: f64,
 }
 
 impl Coverage {
+    /// Whether all schedules with so many preemptions were seen, up to equivalence.
+    #[must_use]
+    pub const fn is_within(&self) -> bool {
+        self.complete && self.cut == 0 && self.preemptions.is_some()
+    }
+
     /// Whether all schedules were seen, up to equivalence and without a bound.
     #[must_use]
     pub const fn is_all(&self) -> bool {
-        self.complete && self.cut == 0
+        self.complete && self.cut == 0 && self.preemptions.is_none()
     }
 }
 
 impl fmt::Display for Coverage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let n = self.executions;
-        if self.is_all() {
-            return write!(f, "all schedules up to equivalence, in {n} executions");
+        let which = match self.preemptions {
+            None => "all schedules up to equivalence".to_owned(),
+            Some(bound) => {
+                let s = if bound == 1 { "" } else { "s" };
+                format!("all schedules with at most {bound} preemption{s}, up to equivalence")
+            }
+        };
+        if self.complete && self.cut == 0 {
+            return write!(f, "{which}, in {n} executions");
         }
         if self.complete {
             let cut = self.cut;
             return write!(
                 f,
-                "all schedules up to equivalence and the step limit, in {n} executions of which {cut} met it"
+                "{which} and the step limit, in {n} executions of which {cut} met it"
             );
         }
         let percent = self.share * 100.0;

@@ -62,7 +62,7 @@ impl Trace {
         self.clocks.len().checked_div(self.width).unwrap_or(0)
     }
 
-    fn clock(&self, event: usize) -> &[u32] {
+    pub(super) fn clock(&self, event: usize) -> &[u32] {
         &self.clocks[event * self.width..(event + 1) * self.width]
     }
 
@@ -92,6 +92,29 @@ impl Trace {
             self.scratch[entity] = at as u32 + 1;
             self.clocks.extend_from_slice(&self.scratch);
         }
+    }
+
+    /// Works out the clock of the last event, those of all others being known.
+    pub(super) fn note_last(&mut self, dependence: &Dependence) {
+        let at = self.events.len() - 1;
+        let event = self.events[at];
+        self.clocks.truncate(at * self.width);
+        self.scratch.clear();
+        self.scratch.resize(self.width, 0);
+        if let Some(own) = self.last_of(event.entity, at) {
+            let range = own * self.width..(own + 1) * self.width;
+            self.scratch.copy_from_slice(&self.clocks[range]);
+        }
+        for i in (0..at).rev() {
+            let e = self.events[i];
+            let known = self.scratch[e.entity.index()] as usize > i;
+            if !known && dependence.depends(e.entity, &e.foot, event.entity, &event.foot) {
+                let clock = &self.clocks[i * self.width..(i + 1) * self.width];
+                join(&mut self.scratch, clock);
+            }
+        }
+        self.scratch[event.entity.index()] = at as u32 + 1;
+        self.clocks.extend_from_slice(&self.scratch);
     }
 
     /// The reversible races of a step that the execution ended too early to execute.

@@ -18,8 +18,8 @@ pub use crossover::crossover;
 const BYTES: u32 = 8;
 /// One of so many mutations changes the program, the others its schedule.
 const PROGRAMS: u32 = 4;
-/// One of so many mutations starts from scratch.
-const FRESH: u32 = 200;
+/// One of so many mutations starts from scratch: what grows out of a corpus alone finds fewer kinds of things.
+const FRESH: u32 = 8;
 
 /// Changes the input that the first `size` bytes of `data` are, in place; at most `max_size` bytes come out. Equal
 /// arguments give equal results as far as `engine`, the fuzzing engine's own mutator, does. Bytes that are no input of

@@ -54,7 +54,8 @@ impl Writeback {
         let before = self.own(mm, page, Some(e.id()));
         if !fs.change_page(page, PageChange::SetWriteback) {
             self.own(mm, page, before);
-            e.machine().state_break("writeback-set-twice", || {
+            let res = mm.writeback_res(page);
+            e.machine().state_break_of("writeback-set-twice", res, || {
                 format!(
                     "{} sets PG_writeback of {} again",
                     e.name(),
@@ -85,7 +86,7 @@ impl Writeback {
             mm.rotate_reclaimable(pfn);
         }
         if !fs.change_page(page, PageChange::EndWriteback) {
-            e.machine().state_break("writeback-not-set", || {
+            e.machine().state_break_of("writeback-not-set", res, || {
                 let name = &self.pages[page].name;
                 format!(
                     "{} ends the writeback of {name}, which is not under any",
@@ -128,7 +129,8 @@ impl Writeback {
             return;
         }
         let e = current();
-        e.machine().state_break("page-not-locked", || {
+        let lock = mm.page_lock_res(pfn);
+        e.machine().state_break_of("page-not-locked", lock, || {
             format!(
                 "{}: {what} of {} without its lock",
                 e.name(),
