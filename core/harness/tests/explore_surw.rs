@@ -41,7 +41,7 @@ fn writers(work: &[(usize, usize)]) -> (Machine, Writers) {
         max_steps: 10_000,
     });
     let shared = m.add_resource(ResKind::Variable, "shared");
-    let own = (0..work.len()).map(|i| m.add_resource(ResKind::Variable, &format!("own {i}")));
+    let own = (0..work.len()).map(|i| m.add_resource(ResKind::Variable, format!("own {i}")));
     let world = Writers {
         shared,
         own: own.collect(),
