@@ -7,5 +7,5 @@ mod dpor_programs;
 
 #[test]
 fn no_finding_of_a_random_program_is_lost() {
-    dpor_programs::compare(0..400, 300);
+    dpor_programs::compare(0..280, 300);
 }

@@ -156,24 +156,48 @@ enum Cell {
     /// Mean schedules, and mean time, to the first bug in the trials that found it.
     Found {
         mean: f64,
+        /// Standard error of the mean: what chance makes of it with so few trials.
+        error: f64,
         micros: f64,
         trials: usize,
         all: bool,
     },
 }
 
+/// Which figure of a cell a table shows.
+#[derive(Clone, Copy)]
+enum Figure {
+    Mean,
+    Error,
+    Micros,
+}
+
+/// Mean of some numbers, and its standard error; no error of one number alone.
+fn mean_of(numbers: &[u64]) -> (f64, f64) {
+    let n = numbers.len() as f64;
+    let mean = numbers.iter().sum::<u64>() as f64 / n;
+    let squares = numbers.iter().map(|&x| (x as f64 - mean).powi(2));
+    let variance = squares.sum::<f64>() / (n - 1.0).max(1.0);
+    (mean, (variance / n).sqrt())
+}
+
 impl Cell {
-    fn text(&self, what: impl Fn(f64, f64) -> f64) -> String {
+    fn text(&self, what: Figure) -> String {
         match *self {
             Self::Blank => String::new(),
             Self::Missed(made) => format!("- ({made})"),
             Self::Found {
                 mean,
+                error,
                 micros,
                 trials,
                 all,
             } => {
-                let n = what(mean, micros);
+                let n = match what {
+                    Figure::Mean => mean,
+                    Figure::Error => error,
+                    Figure::Micros => micros,
+                };
                 let n = if n < 10.0 {
                     format!("{n:.1}")
                 } else {
@@ -189,26 +213,27 @@ fn cell(program: &'static Program, column: Column, trials: usize, cap: u64) -> C
     if matches!(column, Column::Directed) && program.cycle.is_empty() {
         return Cell::Blank;
     }
-    let (mut found, mut sum, start) = (0, 0, Instant::now());
+    let (mut found, start) = (Vec::new(), Instant::now());
     let mut made = 0;
     let first = number("--seed", 1);
     for seed in first..first + trials as u64 {
         made += 1;
         if let Some(n) = trial(program, column, seed, cap) {
-            found += 1;
-            sum += n;
-        } else if found == 0 && made == MISSES {
+            found.push(n);
+        } else if found.is_empty() && made == MISSES {
             break;
         }
     }
-    if found == 0 {
+    if found.is_empty() {
         return Cell::Missed(made);
     }
+    let (mean, error) = mean_of(&found);
     Cell::Found {
-        mean: sum as f64 / found as f64,
-        micros: start.elapsed().as_secs_f64() * 1e6 / found as f64,
-        trials: found,
-        all: found == trials,
+        mean,
+        error,
+        micros: start.elapsed().as_secs_f64() * 1e6 / found.len() as f64,
+        trials: found.len(),
+        all: found.len() == trials,
     }
 }
 
@@ -253,40 +278,47 @@ fn main() {
         Some(name) => p.name == name,
         None => p.name != SAFESTACK.name,
     };
-    let (mut means, mut times) = (Vec::new(), Vec::new());
-    for program in PROGRAMS.iter().filter(wanted) {
-        let cells: Vec<Cell> = columns
+    let cells: Vec<(&str, Vec<Cell>)> = PROGRAMS
+        .iter()
+        .filter(wanted)
+        .map(|p| {
+            let row = columns.iter().map(|&c| cell(p, c, trials, cap));
+            (p.name, row.collect())
+        })
+        .collect();
+    let show = |title: &str, what| {
+        let texts = |row: &[Cell]| row.iter().map(|cell| cell.text(what)).collect();
+        let rows: Vec<_> = cells
             .iter()
-            .map(|&c| cell(program, c, trials, cap))
+            .map(|(name, row)| (*name, texts(row)))
             .collect();
-        let texts = |what: fn(f64, f64) -> f64| cells.iter().map(|c| c.text(what)).collect();
-        means.push((program.name, texts(|mean, _| mean)));
-        times.push((program.name, texts(|_, micros| micros)));
-    }
+        table(title, &columns, &rows);
+    };
     let title = format!("mean schedules to the first bug, {trials} trials, at most {cap} each");
-    table(&title, &columns, &means);
-    table("mean time to the first bug, microseconds", &columns, &times);
-    let trials = number("--safestack", 10);
-    let (mut found, mut sum, start) = (0_u64, 0, Instant::now());
+    show(&title, Figure::Mean);
+    show("standard error of these means", Figure::Error);
+    show("mean time to the first bug, microseconds", Figure::Micros);
+    safestack(number("--safestack", 10));
+}
+
+/// SURW on SafeStack.
+fn safestack(trials: u64) {
+    let (mut found, start) = (Vec::new(), Instant::now());
     for seed in 1..=trials {
-        if let Some(n) = trial(
-            &PROGRAMS[PROGRAMS.len() - 1],
-            Column::Ours("surw"),
-            seed,
-            SAFESTACK_CAP,
-        ) {
-            found += 1;
-            sum += n;
+        if let Some(n) = trial(&SAFESTACK, Column::Ours("surw"), seed, SAFESTACK_CAP) {
+            found.push(n);
             println!("safestack, surw, trial {seed}: {n} schedules");
         }
     }
-    if trials > 0 {
-        let took = start.elapsed().as_secs_f64();
-        println!(
-            "safestack, surw: {found} of {trials} trials, mean {} schedules, {:.1} s a trial, {:.0} schedules/s",
-            sum / found.max(1),
-            took / trials as f64,
-            sum as f64 / took
-        );
+    if found.is_empty() {
+        return;
     }
+    let took = start.elapsed().as_secs_f64();
+    let (mean, error) = mean_of(&found);
+    println!(
+        "safestack, surw: {} of {trials} trials, mean {mean:.0} schedules (standard error {error:.0}), {:.1} s a trial, {:.0} schedules/s",
+        found.len(),
+        took / trials as f64,
+        found.iter().sum::<u64>() as f64 / took
+    );
 }

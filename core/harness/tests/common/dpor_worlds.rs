@@ -216,6 +216,7 @@ impl Random {
             Stmt::SeqRead(v) => {
                 for _ in 0..2 {
                     let begun = self.sequence.read_begin();
+                    e.point(OpKind::Load, self.vars[*v].0);
                     self.saw(self.vars[*v].1.load(Relaxed));
                     if !self.sequence.read_retry(begun) {
                         break;
