@@ -19,8 +19,8 @@
 //! Our shuttle runtime, measured so: 77,900, with lockdep 83,300; stock shuttle: 118,700. Of ours some 59,000 are
 //! shuttle's engine.
 //!
-//! Ratios to stock shuttle in two runs beside other work: deterministic 14.7 and 14.8, with lockdep 10.8 and 11.1 (goal 8),
-//! unlocks decided 7.4; our shuttle runtime 2.9 and 2.5, with lockdep 2.7 and 2.2 (goal 2).
+//! Ratios to stock shuttle in three runs beside other work: deterministic 14.7, 14.8 and 14.0, with lockdep 10.8, 11.1 and
+//! 10.4 (goal 8), unlocks decided 7.4 and 7.1; our shuttle runtime 2.9, 2.5 and 2.4, with lockdep 2.7, 2.2 and 2.1 (goal 2).
 
 use ksplat_harness::explore::{Dpor, Pct, Random, StrategySpec};
 use ksplat_kernel::rt::{
