@@ -10,9 +10,9 @@
 //! A preemption is a switch away from an entity that could go on, an interrupt's arrival included, but not where the
 //! entity gives way by itself (`cond_resched`, `msleep`).
 
-use super::Coverage;
-use super::foot::{Dependence, Foot};
+use super::foot::Dependence;
 use super::trace::{Event, Trace};
+use super::{Coverage, share};
 use ksplat_kernel::rt::{
     Decision, End, Ending, EntityId, EntitySet, Machine, Op, OpKind, Standing, Step, Strategy,
     members,
@@ -117,15 +117,12 @@ impl Bounded {
         if self.trace.events.len() != running.event {
             return;
         }
-        let arrives = if state.live & running.entity.bit() == 0 {
-            Op::bare(OpKind::Yield)
-        } else {
-            next[running.entity.index()]
-        };
-        self.learnt |= self.dependence.learn(running.op) | self.dependence.learn(arrives);
+        let (entity, op) = (running.entity, running.op);
+        let (foot, learnt) = self.dependence.executed(entity, op, self.from, state, next);
+        self.learnt |= learnt;
         self.trace.events.push(Event {
-            entity: running.entity,
-            foot: Foot::of(running.entity, running.op, arrives, self.from, state),
+            entity,
+            foot,
             candidates: running.candidates,
             allowed: self.from.allowed,
         });
@@ -300,16 +297,10 @@ impl Bounded {
         if self.done {
             return 1.0;
         }
-        let (mut share, mut weight) = (0.0, 1.0);
-        for node in &self.stack {
-            let (explored, branches) = match node {
-                Node::Choice { value, n } => (*value, *n),
-                Node::Sched { left, explored, .. } => (*explored, explored + 1 + left.count_ones()),
-            };
-            weight /= f64::from(branches);
-            share += weight * f64::from(explored);
-        }
-        share
+        share(self.stack.iter().map(|node| match node {
+            Node::Choice { value, n } => (*value, *n),
+            Node::Sched { left, explored, .. } => (*explored, explored + 1 + left.count_ones()),
+        }))
     }
 }
 

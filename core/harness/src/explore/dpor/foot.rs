@@ -44,7 +44,7 @@ impl Foot {
     }
 
     /// What a step by `entity` touched between two standings of the machine.
-    pub(super) fn of(entity: EntityId, op: Op, arrives: Op, from: Standing, to: Standing) -> Self {
+    fn of(entity: EntityId, op: Op, arrives: Op, from: Standing, to: Standing) -> Self {
         let changed = (from.ready ^ to.ready) | (from.allowed ^ to.allowed);
         Self {
             op,
@@ -136,7 +136,7 @@ impl Dependence {
     }
 
     /// Notes that an operation was seen; true if that changes what depends on what.
-    pub(super) fn learn(&mut self, op: Op) -> bool {
+    fn learn(&mut self, op: Op) -> bool {
         if op.kind != OpKind::Read || !self.is_lock(op.res) {
             return false;
         }
@@ -144,6 +144,25 @@ impl Dependence {
             Some(seen) => !std::mem::replace(seen, true),
             None => false,
         }
+    }
+
+    /// What a step by `entity` touched that ended at `to`, where the pending operations are `next`; true if that changes what
+    /// depends on what.
+    pub(super) fn executed(
+        &mut self,
+        entity: EntityId,
+        op: Op,
+        from: Standing,
+        to: Standing,
+        next: &[Op],
+    ) -> (Foot, bool) {
+        let arrives = if to.live & entity.bit() == 0 {
+            Op::bare(OpKind::Yield)
+        } else {
+            next[entity.index()]
+        };
+        let learnt = self.learn(op) | self.learn(arrives);
+        (Foot::of(entity, op, arrives, from, to), learnt)
     }
 
     fn kind(&self, res: ResId) -> Option<ResKind> {

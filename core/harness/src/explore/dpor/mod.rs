@@ -185,13 +185,9 @@ impl Dpor {
         let Some(running) = self.running.take() else {
             return;
         };
-        let arrives = if state.live & running.entity.bit() == 0 {
-            Op::bare(OpKind::Yield)
-        } else {
-            next[running.entity.index()]
-        };
-        self.learnt |= self.dependence.learn(running.op) | self.dependence.learn(arrives);
-        let foot = Foot::of(running.entity, running.op, arrives, self.from, state);
+        let (entity, op) = (running.entity, running.op);
+        let (foot, learnt) = self.dependence.executed(entity, op, self.from, state, next);
+        self.learnt |= learnt;
         if let Node::Sched(node) = &mut self.stack[running.node] {
             node.foot = Some(node.foot.map_or(foot, |known| known.or(foot)));
             if self.trace.events.len() == node.event {
@@ -377,21 +373,24 @@ impl Dpor {
         if self.done {
             return 1.0;
         }
-        let (mut share, mut weight) = (0.0, 1.0);
-        for node in &self.stack {
-            let (explored, branches) = match node {
-                Node::Choice { value, n } => (*value, *n),
-                Node::Sched(node) => {
-                    let left = node.backtrack & node.candidates & !node.sleeping();
-                    (node.explored, node.explored + left.count_ones().max(1))
-                }
-            };
-            let each = weight / f64::from(branches);
-            share += each * f64::from(explored);
-            weight = each;
-        }
-        share
+        share(self.stack.iter().map(|node| match node {
+            Node::Choice { value, n } => (*value, *n),
+            Node::Sched(node) => {
+                let left = node.backtrack & node.candidates & !node.sleeping();
+                (node.explored, node.explored + left.count_ones().max(1))
+            }
+        }))
     }
+}
+
+/// See [`Coverage::share`]: of the branches explored, and of all that are known, from the first node on.
+fn share(nodes: impl Iterator<Item = (u32, u32)>) -> f64 {
+    let (mut share, mut weight) = (0.0, 1.0);
+    for (explored, branches) in nodes {
+        weight /= f64::from(branches);
+        share += weight * f64::from(explored);
+    }
+    share
 }
 
 /// Number of events before the step in which the last node of the stack, a data choice, happens.
