@@ -165,6 +165,10 @@ impl Op<'_> {
             return Some(class);
         }
         self.locked(|op, graph| {
+            // Finding a held lock may have been what went wrong; graph_lock() refuses from then on.
+            if !op.lockdep.is_enabled() {
+                return None;
+            }
             if graph.classes().len() >= op.lockdep.config.limits.classes {
                 op.report(
                     graph,

@@ -330,6 +330,20 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_registered_once_lockdep_is_off() {
+        // Looking for `a` warns at the folded `b`, finds `a` all the same, and its new class is refused.
+        let row = r#"{"id":"warned-on-the-way","classes":{"A":"mutex","B":"mutex"},
+            "locks":{"a":"A","b1":"B","b2":"B"},
+            "ops":["L a","L b1 read=1","L b2 read=1 nest=b1","SETSUB a 1","U b1"]}"#;
+        let row = crate::lockdep::Row::parse(row).expect("a row");
+        let mut judge = Judge::default();
+        assert_eq!(judge.judge(&row.program), Ok(()));
+        let answer = judge.kernel.run(&row.program);
+        assert_eq!((answer.verdict, answer.op), ("debug-locks-warn", 3));
+        assert!(answer.graph.usage.iter().all(|(class, _)| class != "A/1"));
+    }
+
+    #[test]
     fn no_bytes_make_an_illegal_program() {
         for length in 0..200 {
             Program::generate(&bytes(99, length)[..length]);
