@@ -100,3 +100,11 @@ fn no_order_is_less_than_half_as_likely_as_if_all_were_equal() {
         assert!(n > 200, "{order:?}: {n} of 500");
     }
 }
+
+#[test]
+fn an_order_is_not_sampled_again_before_the_others_had_their_turn() {
+    // Of 24 orders so many executions leave 24 * (23/24)^72 = 1.1 out, if they are independent.
+    let missing = |seed| 24 - orders(&UNEQUAL, &mut Surw::new(seed), 72).len();
+    let missed: usize = (1..21).map(missing).sum();
+    assert!(missed <= 5, "{missed}");
+}

@@ -13,6 +13,8 @@ pub(super) struct Family {
     last: Option<EntityId>,
     /// Children with their parents, as they came, in the executions that are learnt from.
     births: Vec<(EntityId, EntityId)>,
+    /// Those who have relatives, children before their parents, in the order of birth.
+    order: Vec<EntityId>,
 }
 
 impl Family {
@@ -25,6 +27,7 @@ impl Family {
     /// Forgets who made whom ready.
     pub(super) fn forget(&mut self) {
         self.births.clear();
+        self.order.clear();
     }
 
     /// Somebody goes on.
@@ -51,23 +54,51 @@ impl Family {
         }
     }
 
+    /// What was learnt is complete.
+    pub(super) fn arrange(&mut self) {
+        let mut order = Vec::with_capacity(self.births.len() + 1);
+        for &(_, elder) in &self.births {
+            if self.parent(elder).is_none() && !order.contains(&elder) {
+                self.descend(elder, &mut order);
+            }
+        }
+        self.order = order;
+    }
+
+    fn descend(&self, elder: EntityId, order: &mut Vec<EntityId>) {
+        for &(child, parent) in &self.births {
+            if parent == elder {
+                self.descend(child, order);
+            }
+        }
+        order.push(elder);
+    }
+
+    /// The members of a set, each child that has left home before its parent: what a child has to do is in the same
+    /// place of the whole, whether it is the parent's yet or not.
+    pub(super) fn in_order(&self, set: EntitySet) -> impl Iterator<Item = EntityId> {
+        let related = self.order.iter().fold(0, |all, e| all | e.bit());
+        let mine = self.order.iter().copied();
+        mine.filter(move |e| set & e.bit() != 0)
+            .chain(members(set & !related))
+    }
+
     /// Who is expected to make this one ready.
     fn parent(&self, child: EntityId) -> Option<EntityId> {
         let birth = self.births.iter().find(|b| b.0 == child);
         birth.map(|&(_, parent)| parent)
     }
 
-    /// What a child has to do is no longer its parent's. The parent, what the child has, and what both had together; `None` if
-    /// it has no parent.
+    /// What a child has to do is no longer its parent's. The parent, and what the child has; `None` if it has no parent.
     pub(super) fn leave_home(
         &self,
         child: EntityId,
         left: &mut [u32; MAX_ENTITIES],
-    ) -> Option<(EntityId, u32, u32)> {
+    ) -> Option<(EntityId, u32)> {
         let parent = self.parent(child)?;
         let (theirs, whole) = (left[child.index()], left[parent.index()]);
         left[parent.index()] = whole.saturating_sub(theirs);
-        Some((parent, theirs, whole))
+        Some((parent, theirs))
     }
 
     /// Adds what children have to do to what their parents have.

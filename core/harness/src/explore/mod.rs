@@ -18,6 +18,7 @@ mod random;
 mod replay;
 mod rng;
 mod spec;
+mod spread;
 mod surw;
 mod urw;
 

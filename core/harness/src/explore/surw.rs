@@ -2,6 +2,7 @@
 
 use super::family::Family;
 use super::rng::Rng;
+use super::spread::{Place, Spread};
 use ksplat_kernel::rt::{
     Decision, End, Ending, EntityId, EntitySet, MAX_CPUS, MAX_ENTITIES, Op, OpKind, ResId, Step,
     Strategy, members,
@@ -16,6 +17,9 @@ use ksplat_kernel::rt::{
 /// sampled, in the others half of each entity's: who retried in the profile had more of them than it needs, and many a
 /// bug needs an order at the beginning and speed later.
 ///
+/// Which object it is and who comes next are not drawn independently from execution to execution: an order that was
+/// sampled lately comes later again (`Spread`), though each execution by itself is what it would be.
+///
 /// Entities that were made ready by another one count for that one until they are: what it has still to do includes
 /// what they have.
 ///
@@ -24,6 +28,7 @@ use ksplat_kernel::rt::{
 #[derive(Clone, Debug)]
 pub struct Surw {
     rng: Rng,
+    spread: Spread,
     profile: Profile,
     /// By object: whether the order of the accesses to it is sampled uniformly.
     selected: Vec<bool>,
@@ -36,6 +41,10 @@ pub struct Surw {
     /// Who retries and waits for others to do something.
     resting: EntitySet,
     intended: Option<EntityId>,
+    /// Which of the accesses that the intended entity counts for is meant: one of its own, or of those it is to start.
+    at: u32,
+    /// What is selected, and who accessed it so far.
+    place: Place,
     family: Family,
 }
 
@@ -156,10 +165,13 @@ impl Profile {
         }
     }
 
-    /// Draws an object by its weight. The object and its weight.
-    fn draw(&self, rng: &mut Rng) -> Option<(usize, u64)> {
-        let sum: u64 = self.weights.iter().map(|&(_, weight)| weight).sum();
-        let mut at = rng.next().checked_rem(sum)?;
+    /// All weights together.
+    fn sum(&self) -> u64 {
+        self.weights.iter().map(|&(_, weight)| weight).sum()
+    }
+
+    /// The object that a number below [`sum`](Self::sum) means, and its weight.
+    fn object_at(&self, mut at: u64) -> Option<(usize, u64)> {
         let drawn = self.weights.iter().find(|&&(_, weight)| {
             let here = at < weight;
             at = at.wrapping_sub(weight);
@@ -168,14 +180,12 @@ impl Profile {
         drawn.copied()
     }
 
-    /// Selects an object, and with it some of those that are accessed at most half as often: the likelier the more
-    /// often they are, as long as they together are not accessed more often than it.
-    fn select(&self, rng: &mut Rng, selected: &mut Vec<bool>) {
+    /// Selects the object at `at`, and with it some of those that are accessed at most half as often: the likelier the
+    /// more often they are, as long as they together are not accessed more often than it. The object.
+    fn select(&self, at: u64, rng: &mut Rng, selected: &mut Vec<bool>) -> Option<usize> {
         selected.clear();
         selected.resize(self.counts.len(), false);
-        let Some((first, weight)) = self.draw(rng) else {
-            return;
-        };
+        let (first, weight) = self.object_at(at)?;
         selected[first] = true;
         let n = self.weights.len();
         let from = rng.below(n as u32) as usize;
@@ -186,6 +196,7 @@ impl Profile {
                 room -= theirs;
             }
         }
+        Some(first)
     }
 
     /// Accesses of each entity to the selected objects.
@@ -207,6 +218,7 @@ impl Surw {
     pub fn new(seed: u64) -> Self {
         Self {
             rng: Rng::new(seed),
+            spread: Spread::default(),
             profile: Profile::default(),
             selected: Vec::new(),
             left: [0; MAX_ENTITIES],
@@ -215,6 +227,8 @@ impl Surw {
             held_back: 0,
             resting: 0,
             intended: None,
+            at: 0,
+            place: Place::default(),
             family: Family::default(),
         }
     }
@@ -233,11 +247,15 @@ impl Surw {
 
     /// What an entity has to do is no longer its parent's.
     fn leave_home(&mut self, child: EntityId) {
-        let Some((parent, theirs, whole)) = self.family.leave_home(child, &mut self.left) else {
+        let Some((parent, theirs)) = self.family.leave_home(child, &mut self.left) else {
             return;
         };
-        if self.intended == Some(parent) && self.rng.below(whole) < theirs {
-            self.intended = Some(child);
+        if self.intended != Some(parent) {
+            return;
+        }
+        match self.at.checked_sub(theirs) {
+            Some(at) => self.at = at,
+            None => self.intended = Some(child),
         }
     }
 
@@ -252,16 +270,16 @@ impl Surw {
         let sum: u64 = members(candidates)
             .map(|e| u64::from(self.left[e.index()]))
             .sum();
-        let Some(mut at) = self.rng.next().checked_rem(sum) else {
-            return self.rng.member(candidates);
-        };
-        for e in members(candidates) {
+        let mut at = self.spread.below(self.place, sum, &mut self.rng);
+        for e in self.family.in_order(candidates) {
             let weight = u64::from(self.left[e.index()]);
             if at < weight {
+                self.at = at as u32;
                 return e;
             }
             at -= weight;
         }
+        self.at = 0;
         self.rng.member(candidates)
     }
 
@@ -280,7 +298,10 @@ impl Surw {
 
     /// Decides whose order is sampled in this execution, and how much of it.
     fn select(&mut self) {
-        self.profile.select(&mut self.rng, &mut self.selected);
+        let sum = self.profile.sum();
+        let at = self.spread.below(Place::root(0), sum, &mut self.rng);
+        let first = self.profile.select(at, &mut self.rng, &mut self.selected);
+        self.place = Place::root(first.map_or(0, |object| 1 + object as u64));
         self.left = self.profile.accesses(&self.selected);
         if self.rng.below(2) == 0 {
             for left in &mut self.left {
@@ -367,10 +388,14 @@ impl Strategy for Surw {
             *left = left.saturating_sub(1);
             self.held_back = 0;
             self.intended = None;
+            self.place = self.place.branch(entity.index() as u64);
         }
     }
 
     fn end(&mut self, ending: &Ending<'_>) {
+        if self.profile.runs {
+            self.family.arrange();
+        }
         self.profile.end(ending.end);
     }
 
@@ -394,7 +419,8 @@ mod tests {
         let (mut rng, mut selected, mut seen) = (Rng::new(1), Vec::new(), [0_u32; 5]);
         let mut firsts = 0;
         for _ in 0..74_000 {
-            profile.select(&mut rng, &mut selected);
+            let at = rng.next() % profile.sum();
+            profile.select(at, &mut rng, &mut selected);
             let set: Vec<usize> = (0..5).filter(|&object| selected[object]).collect();
             let most = set.iter().copied().max_by_key(|&object| weight(object));
             let first = most.expect("an object");
@@ -418,7 +444,8 @@ mod tests {
     #[test]
     fn without_shared_objects_nothing_is_selected() {
         let (mut rng, mut selected) = (Rng::new(1), vec![true]);
-        Profile::default().select(&mut rng, &mut selected);
+        let first = Profile::default().select(0, &mut rng, &mut selected);
+        assert_eq!(first, None);
         assert!(selected.is_empty());
     }
 }
