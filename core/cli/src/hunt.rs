@@ -3,13 +3,10 @@
 use crate::minimize::jobs;
 use crate::options::{RuleOptions, bad_input};
 use crate::output::{complain, say};
-use crate::{files, progress};
+use crate::{files, progress, until};
 use ksplat_harness::hunt::{Config, News, hunt};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 /// Arguments of `ksplat hunt`.
 #[derive(Debug, clap::Args)]
@@ -60,10 +57,7 @@ pub fn run(args: &Args) -> ExitCode {
         Ok(config) => config,
         Err(message) => return bad_input(&message),
     };
-    let stop = Arc::new(AtomicBool::new(false));
-    let on_signal = Arc::clone(&stop);
-    // Without a handler Ctrl-C kills: nothing is lost then either.
-    let _ = ctrlc::set_handler(move || on_signal.store(true, Ordering::SeqCst));
+    let stop = until::interrupted();
     let bar = progress::spinner();
     let result = hunt(&config, &stop, &|news| match news {
         News::Programs(n) => bar.set_message(format!("{n} programs")),
@@ -92,8 +86,7 @@ pub fn run(args: &Args) -> ExitCode {
 
 fn config(args: &Args) -> Result<Config, String> {
     let rules = args.rules.text()?;
-    let time = args.seconds.map(Duration::try_from_secs_f64).transpose();
-    let time = time.map_err(|e| format!("--seconds: {e}"))?;
+    let time = until::seconds(args.seconds)?;
     let mut corpus = Vec::new();
     if !args.arbitrary {
         if !args.corpus.is_dir() {

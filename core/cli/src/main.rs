@@ -14,6 +14,7 @@ mod output;
 mod progress;
 mod replay;
 mod save;
+mod until;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

@@ -1,7 +1,8 @@
 //! `ksplat minimize`: the smallest program and the calmest schedule that still show a finding.
 
 use crate::options::bad_input;
-use crate::{files, progress};
+use crate::output::complain;
+use crate::{files, progress, until};
 use ksplat_harness::check::{Bounds, Search, search};
 use ksplat_harness::finding::Signature;
 use ksplat_harness::hunt::write_whole;
@@ -12,6 +13,8 @@ use ksplat_harness::rules::machine_rules;
 use ksplat_harness::run::Litmus;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 /// Arguments of `ksplat minimize`.
 #[derive(Debug, clap::Args)]
@@ -30,6 +33,9 @@ pub struct Args {
     /// Candidates tried at the same time; 0: as many as there are processors
     #[arg(long, default_value_t = 0)]
     jobs: usize,
+    /// Stop after so many seconds, or fractions; what has been reached then, as on Ctrl-C, is a reproducer too
+    #[arg(long)]
+    seconds: Option<f64>,
 }
 
 /// Runs the command.
@@ -42,11 +48,18 @@ pub fn run(args: &Args) -> ExitCode {
         Ok(found) => found,
         Err(message) => return bad_input(&format!("{}: {message}", args.file.display())),
     };
+    let time = match until::seconds(args.seconds) {
+        Ok(time) => time,
+        Err(message) => return bad_input(&message),
+    };
+    let (stop, begun) = (until::interrupted(), Instant::now());
+    let over = || stop.load(Ordering::SeqCst) || time.is_some_and(|time| begun.elapsed() >= time);
     let before = ksplat_harness::program::print(&file.program).len();
     let bar = progress::bar(before);
     let options = Options {
         jobs: jobs(args.jobs),
         nothing_more: args.nothing_more,
+        cancelled: &over,
         progress: &|left, tried| {
             bar.set_position(before.saturating_sub(left) as u64);
             bar.set_message(format!("{left} characters left, {tried} candidates tried"));
@@ -59,6 +72,11 @@ pub fn run(args: &Args) -> ExitCode {
         Ok(minimised) => minimised,
         Err(error) => return bad_input(&format!("{}: {error}", args.file.display())),
     };
+    if over() {
+        complain(format_args!(
+            "ksplat: cut short: this may not be the smallest"
+        ));
+    }
     let text = to_text(&minimised.program, &signature);
     let Some(out) = &args.out else {
         return crate::output::print(&text);

@@ -96,15 +96,15 @@ pub fn minimise(
     let mut bare = program.clone();
     bare.schedule = None;
     bare.expects.clear();
+    let not_shown = || Error::NotShown(signature.clone());
     let any = Wanted::any(signature, options.meant);
-    let shown = trial::shows(&print(&bare), None, &any, choices)
-        .ok_or_else(|| Error::NotShown(signature.clone()))?;
-    let wanted = &if options.nothing_more {
+    let shown = trial::shows(&print(&bare), None, &any, choices).ok_or_else(not_shown)?;
+    let wanted = if options.nothing_more {
         any.like(&shown.outcome)
     } else {
         any
     };
-    let search = Search {
+    let mut search = Search {
         wanted,
         options,
         tried: Mutex::new(0),
@@ -115,11 +115,14 @@ pub fn minimise(
     };
     loop {
         let before = state.clone();
+        // Of the state that this round begins with: the last one then begins as minimising the result again does.
+        let litmus = litmus(&parsed(&state.lines)).ok_or_else(not_shown)?;
+        search.wanted = wanted.within(&trial::outcome(&litmus, &state.choices));
         search.reduce(&mut state);
         schedule::calm(
-            wanted,
+            &search.wanted,
             &mut state.choices,
-            &parsed(&state.lines),
+            parsed(&state.lines),
             options.cancelled,
         );
         if state == before || search.is_cancelled() {
@@ -127,8 +130,7 @@ pub fn minimise(
         }
     }
     let program = parsed(&state.lines);
-    let litmus = Litmus::new(&program, &machine_rules(&program.rules));
-    let litmus = litmus.map_err(|_| Error::NotShown(signature.clone()))?;
+    let litmus = litmus(&program).ok_or_else(not_shown)?;
     let recorded = confirm::record(&litmus, &state.choices);
     let found = Found {
         schedule: 1,
@@ -157,8 +159,12 @@ fn parsed(lines: &[String]) -> Program {
     parse("candidate", &lines.join("\n")).unwrap_or_default()
 }
 
+fn litmus(program: &Program) -> Option<Litmus> {
+    Litmus::new(program, &machine_rules(&program.rules)).ok()
+}
+
 struct Search<'a> {
-    wanted: &'a Wanted<'a>,
+    wanted: Wanted<'a>,
     options: &'a Options<'a>,
     tried: Mutex<u64>,
 }
@@ -166,7 +172,7 @@ struct Search<'a> {
 impl Search<'_> {
     fn shows(&self, lines: &[String], state: &State) -> Option<Shows> {
         let text = lines.join("\n");
-        trial::shows(&text, Some(&state.lines), self.wanted, &state.choices)
+        trial::shows(&text, Some(&state.lines), &self.wanted, &state.choices)
     }
 
     fn is_cancelled(&self) -> bool {

@@ -3,7 +3,6 @@
 use super::trial::Wanted;
 use crate::explore::Replay;
 use crate::program::Program;
-use crate::rules::machine_rules;
 use crate::run::Litmus;
 use ksplat_kernel::rt::{Decision, Deterministic, EntityId, Strategy};
 
@@ -16,10 +15,10 @@ const MOST: u32 = 3;
 pub(super) fn calm(
     wanted: &Wanted<'_>,
     choices: &mut Vec<u32>,
-    program: &Program,
+    mut program: Program,
     cancelled: &dyn Fn() -> bool,
 ) {
-    let Ok(litmus) = Litmus::new(program, &machine_rules(&program.rules)) else {
+    let Some(litmus) = wanted.litmus(&mut program) else {
         return;
     };
     let mut runner = Runner {

@@ -12,9 +12,19 @@ use ksplat_kernel::rt::{Deterministic, Outcome};
 pub const CANDIDATE_SCHEDULES: u64 = 300;
 /// Steps after which an execution of a candidate is given up: what is to be shown is short.
 const STEPS: u32 = 4_000;
+/// But at least so many.
+const FEWEST_STEPS: u32 = 200;
 
 /// Whether an execution of a program shows what is meant by a signature.
 pub(super) type Meant<'a> = &'a (dyn Fn(&Program, &Outcome) -> bool + Sync);
+
+/// What the decisions make of a program.
+pub(super) fn outcome(litmus: &Litmus, choices: &[u32]) -> Outcome {
+    litmus.run(
+        &mut Deterministic::new(),
+        &mut Replay::new(choices.to_vec()),
+    )
+}
 
 /// What every candidate has to show, and what besides it may show.
 #[derive(Clone, Copy)]
@@ -22,6 +32,8 @@ pub(super) struct Wanted<'a> {
     signature: &'a Signature,
     reports: bool,
     breaks: bool,
+    /// Most steps that it may take.
+    steps: u32,
     /// Whether an execution that shows the signature shows what is meant by it.
     meant: Meant<'a>,
 }
@@ -33,6 +45,7 @@ impl<'a> Wanted<'a> {
             signature,
             reports: true,
             breaks: true,
+            steps: STEPS,
             meant,
         }
     }
@@ -44,6 +57,26 @@ impl<'a> Wanted<'a> {
             breaks: !outcome.breaks.is_empty(),
             ..self
         }
+    }
+
+    /// The program, with executions as long as they may be. `None` if it cannot run.
+    pub(super) fn litmus(&self, program: &mut Program) -> Option<Litmus> {
+        let limit = program.machine.steps.unwrap_or(STEPS).min(self.steps);
+        program.machine.steps = Some(limit);
+        Litmus::new(program, &machine_rules(&program.rules)).ok()
+    }
+
+    /// And in not many more steps than `outcome` took: a candidate that loops costs as much as all others together.
+    pub(super) const fn within(self, outcome: &Outcome) -> Self {
+        let steps = outcome.steps.saturating_mul(4);
+        let steps = if steps < FEWEST_STEPS {
+            FEWEST_STEPS
+        } else if steps > STEPS {
+            STEPS
+        } else {
+            steps
+        };
+        Self { steps, ..self }
     }
 
     /// Whether an execution showed it.
@@ -82,12 +115,8 @@ pub(super) fn shows(
     if than.is_some_and(|than| weight(&lines) >= weight(than)) {
         return None;
     }
-    let limit = program.machine.steps.unwrap_or(STEPS).min(STEPS);
-    program.machine.steps = Some(limit);
-    let litmus = Litmus::new(&program, &machine_rules(&program.rules)).ok()?;
-    let mut executor = Deterministic::new();
-    let mut replay = Replay::new(choices.to_vec());
-    let outcome = litmus.run(&mut executor, &mut replay);
+    let litmus = wanted.litmus(&mut program)?;
+    let outcome = outcome(&litmus, choices);
     if wanted.shown_by(&litmus, &outcome) {
         return Some(Shows {
             lines,
