@@ -1,6 +1,6 @@
 //! Zones: a range of frames with its buddy allocator, per-CPU lists and watermarks.
 
-use super::buddy::Buddy;
+use super::buddy::{Buddy, NR_ORDERS};
 use super::page::{FrameKind, Frames, Page};
 use super::pcp::{PCP_ORDERS, Pcp, PcpSpec};
 use super::watermark::{AllocFlags, Mark, Watermarks, floor};
@@ -169,6 +169,12 @@ impl Zone {
     #[must_use]
     pub fn nr_free(&self) -> u32 {
         self.nr_free.load(Relaxed)
+    }
+
+    /// Free blocks of each order (`free_area[order].nr_free`, as in /proc/buddyinfo), when nobody is changing them.
+    #[must_use]
+    pub fn nr_free_blocks(&self, m: &Machine) -> [u32; NR_ORDERS] {
+        self.buddy.peek(m, |buddy| buddy.areas.map(|area| area.nr))
     }
 
     /// Under the zone's lock.
