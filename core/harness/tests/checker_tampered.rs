@@ -50,6 +50,7 @@ const NEEDED: &[&str] = &[
     "state/seqcount-not-written",
     "state/seqcount-preemptible",
     "state/sleep-in-atomic",
+    "state/srcu-unbalanced",
     "state/stack-overflow",
     "state/unlock-not-held",
     "state/writeback-left",
@@ -62,6 +63,10 @@ const RARE: &[&str] = &[
     "splat rcu
      task t on cpu0 { rcu_read_unlock }
      task u on cpu1 { rcu_read_lock }
+    ",
+    "splat srcu
+     srcu domain
+     task t on cpu0 { read_unlock domain }
     ",
     "splat bottom-halves-irqs-off
      task t on cpu0 {
