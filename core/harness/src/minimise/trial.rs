@@ -67,15 +67,8 @@ impl<'a> Wanted<'a> {
     }
 
     /// And in not many more steps than `outcome` took: a candidate that loops costs as much as all others together.
-    pub(super) const fn within(self, outcome: &Outcome) -> Self {
-        let steps = outcome.steps.saturating_mul(4);
-        let steps = if steps < FEWEST_STEPS {
-            FEWEST_STEPS
-        } else if steps > STEPS {
-            STEPS
-        } else {
-            steps
-        };
+    pub(super) fn within(self, outcome: &Outcome) -> Self {
+        let steps = outcome.steps.saturating_mul(4).clamp(FEWEST_STEPS, STEPS);
         Self { steps, ..self }
     }
 
