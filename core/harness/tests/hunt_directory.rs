@@ -1,6 +1,6 @@
 //! The hunt's directory: what was found is found again, shards share the work, nothing depends on threads.
 
-use ksplat_harness::hunt::{Config, News, Summary, hunt};
+use ksplat_harness::hunt::{Config, News, Summary, hunt, write_whole};
 use ksplat_harness::program::parse;
 use ksplat_harness::reproducer::{named_signature, replay};
 use std::collections::BTreeSet;
@@ -127,5 +127,25 @@ fn another_seed_or_a_broken_note_is_refused() {
         error.to_string().contains("expected the note of a hunt"),
         "{error}"
     );
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn links_are_followed_and_what_is_no_file_stays_what_it_is() {
+    let dir = dir("targets");
+    std::fs::create_dir_all(&dir).unwrap();
+    let (file, link) = (dir.join("file"), dir.join("link"));
+    std::fs::write(&file, "old").unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    write_whole(&link, b"new").unwrap();
+    assert!(link.is_symlink());
+    assert_eq!(std::fs::read(&file).unwrap(), b"new");
+    let socket = dir.join("socket");
+    let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let error = write_whole(&socket, b"new").unwrap_err();
+    assert!(error.to_string().contains("socket"), "{error}");
+    assert!(!socket.metadata().unwrap().is_file());
+    drop(listener);
     std::fs::remove_dir_all(&dir).unwrap();
 }

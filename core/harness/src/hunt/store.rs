@@ -189,18 +189,24 @@ fn at(path: &Path, error: io::Error) -> io::Error {
 /// # Errors
 /// If it cannot be written; the error names the file.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // What a link leads to is written, not replaced, and so is what is no file: a device, a pipe.
+    let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if target.metadata().is_ok_and(|found| !found.is_file()) {
+        let written = std::fs::write(&target, bytes);
+        return written.map_err(|error| at(path, error));
+    }
     // Several threads and processes may write the same finding.
     let unique = format!(
         "{}-{:?}.partial",
         std::process::id(),
         std::thread::current().id()
     );
-    let beside = path.with_extension(unique.replace(['(', ')'], ""));
+    let beside = target.with_extension(unique.replace(['(', ')'], ""));
     let written = std::fs::File::create(&beside).and_then(|mut file| {
         file.write_all(bytes)?;
         file.sync_all()
     });
-    let renamed = written.and_then(|()| std::fs::rename(&beside, path));
+    let renamed = written.and_then(|()| std::fs::rename(&beside, &target));
     renamed.map_err(|error| {
         // The error of writing is the one to tell.
         let _ = std::fs::remove_file(&beside);
