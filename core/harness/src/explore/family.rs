@@ -15,6 +15,8 @@ pub(super) struct Family {
     births: Vec<(EntityId, EntityId)>,
     /// Those who have relatives, children before their parents, in the order of birth.
     order: Vec<EntityId>,
+    /// The same, as a set.
+    related: EntitySet,
 }
 
 impl Family {
@@ -28,6 +30,7 @@ impl Family {
     pub(super) fn forget(&mut self) {
         self.births.clear();
         self.order.clear();
+        self.related = 0;
     }
 
     /// Somebody goes on.
@@ -62,6 +65,7 @@ impl Family {
                 self.descend(elder, &mut order);
             }
         }
+        self.related = order.iter().fold(0, |all, e| all | e.bit());
         self.order = order;
     }
 
@@ -77,10 +81,9 @@ impl Family {
     /// The members of a set, each child that has left home before its parent: what a child has to do is in the same
     /// place of the whole, whether it is the parent's yet or not.
     pub(super) fn in_order(&self, set: EntitySet) -> impl Iterator<Item = EntityId> {
-        let related = self.order.iter().fold(0, |all, e| all | e.bit());
         let mine = self.order.iter().copied();
         mine.filter(move |e| set & e.bit() != 0)
-            .chain(members(set & !related))
+            .chain(members(set & !self.related))
     }
 
     /// Who is expected to make this one ready.

@@ -10,7 +10,7 @@ use super::rng::Rng;
 /// Places near the root are visited often and remembered; of the others the table keeps what it has room for.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Spread {
-    table: Vec<Place>,
+    table: Vec<Slot>,
 }
 
 /// Where something is drawn: after what, and how far from the root.
@@ -18,7 +18,12 @@ pub(super) struct Spread {
 pub(super) struct Place {
     key: u64,
     depth: u32,
-    /// The number drawn last.
+}
+
+/// A place that is remembered, and the number drawn there last.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    place: Place,
     last: u64,
 }
 
@@ -35,7 +40,6 @@ impl Place {
         Self {
             key: tree.wrapping_add(1).wrapping_mul(STEP),
             depth: 0,
-            last: 0,
         }
     }
 
@@ -45,7 +49,6 @@ impl Place {
         Self {
             key: mixed ^ (mixed >> 29),
             depth: self.depth + 1,
-            last: 0,
         }
     }
 }
@@ -62,20 +65,20 @@ impl Spread {
             return rng.next();
         }
         if self.table.is_empty() {
-            let free = Place {
+            let place = Place {
+                key: 0,
                 depth: DEPTH,
-                ..Place::default()
             };
-            self.table.resize(PLACES, free);
+            self.table.resize(PLACES, Slot { place, last: 0 });
         }
         let slot = &mut self.table[(place.key >> 40) as usize % PLACES];
-        if (slot.key, slot.depth) == (place.key, place.depth) {
+        if slot.place == place {
             slot.last = slot.last.wrapping_add(STEP);
             return slot.last;
         }
         let last = rng.next();
-        if place.depth <= slot.depth {
-            *slot = Place { last, ..place };
+        if place.depth <= slot.place.depth {
+            *slot = Slot { place, last };
         }
         last
     }
